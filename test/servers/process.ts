@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface ProcessOptions {
+  readonly command: string;
+  readonly args?: readonly string[];
+  /** The whole environment of the process; unset inherits ours. */
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Receives stdout and stderr. */
+  readonly logFile: string;
+  /** Asked every 50 ms until it is true; a rejection counts as "not yet". */
+  readonly ready: () => Promise<boolean>;
+  /** Milliseconds until the start counts as failed. */
+  readonly timeoutMs: number;
+}
+
+export interface RunningProcess {
+  readonly pid: number;
+  /** SIGTERM, after five seconds SIGKILL; resolves when the process is gone. Safe to call twice. */
+  stop(): Promise<void>;
+  /** What it has written so far. */
+  log(): string;
+}
+
+const READY_INTERVAL_MS = 50;
+const GRACE_MS = 5000;
+
+/**
+ * Starts a server process and waits until it answers.
+ *
+ * @throws Error with the end of the log when it exits early or is not ready in time; it is stopped then.
+ */
+export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
+  const logFd = openSync(options.logFile, 'a');
+  const child = spawn(options.command, [...(options.args ?? [])], {
+    env: options.env ?? process.env,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    stdio: ['ignore', logFd, logFd],
+  });
+  closeSync(logFd);
+  const log = () => readFileSync(options.logFile, 'utf8');
+  let failure: Error | undefined;
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', (error) => {
+      failure = error;
+      resolve();
+    });
+  });
+  const isRunning = () => failure === undefined && child.exitCode === null && child.signalCode === null;
+  const stop = async () => {
+    if (!isRunning()) return;
+    child.kill('SIGTERM');
+    const killer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+    await exited;
+    clearTimeout(killer);
+  };
+
+  const deadline = Date.now() + options.timeoutMs;
+  while (!(await isReady(options.ready))) {
+    const problem = !isRunning()
+      ? `exited early (${failure?.message ?? child.exitCode ?? child.signalCode})`
+      : Date.now() > deadline
+        ? `was not ready after ${options.timeoutMs} ms`
+        : undefined;
+    if (problem !== undefined) {
+      await stop();
+      throw new Error(`${options.command} ${problem}; its log ends with:\n${log().slice(-4000)}`);
+    }
+    await Promise.race([sleep(READY_INTERVAL_MS), exited]);
+  }
+  // A server that was not started by us may be the one that answered.
+  if (!isRunning() || child.pid === undefined) {
+    throw new Error(`${options.command} exited early; its log ends with:\n${log().slice(-4000)}`);
+  }
+  return { pid: child.pid, stop, log };
+}
+
+async function isReady(ready: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await ready();
+  } catch {
+    return false;
+  }
+}
+
+/** True when something accepts HTTP at the address, whatever the status. For {@link ProcessOptions.ready}. */
+export async function answersHttp(url: string): Promise<boolean> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
+  await response.body?.cancel();
+  return true;
+}
+
+/** A TCP port of the loopback interface that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no TCP port was assigned');
+  return address.port;
+}
