@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -41,42 +41,58 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     stdio: ['ignore', logFd, logFd],
   });
   closeSync(logFd);
+  const end = watchEnd(child);
   const log = () => readFileSync(options.logFile, 'utf8');
-  let failure: Error | undefined;
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
+  const stop = () => stopChild(child, end);
+
+  const problem = await waitUntilReady(options, end);
+  if (problem !== undefined || child.pid === undefined) {
+    await stop();
+    throw new Error(`${options.command} ${problem}; its log ends with:\n${log().slice(-4000)}`);
+  }
+  return { pid: child.pid, stop, log };
+}
+
+interface ProcessEnd {
+  readonly done: Promise<void>;
+  /** Undefined while the process runs. */
+  reason(): string | undefined;
+}
+
+function watchEnd(child: ChildProcess): ProcessEnd {
+  let reason: string | undefined;
+  const done = new Promise<void>((resolve) => {
     child.once('error', (error) => {
-      failure = error;
+      reason ??= error.message;
+      resolve();
+    });
+    child.once('exit', (code, signal) => {
+      reason ??= signal ?? `status ${code}`;
       resolve();
     });
   });
-  const isRunning = () => failure === undefined && child.exitCode === null && child.signalCode === null;
-  const stop = async () => {
-    if (!isRunning()) return;
-    child.kill('SIGTERM');
-    const killer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
-    await exited;
-    clearTimeout(killer);
-  };
+  return { done, reason: () => reason };
+}
 
+async function stopChild(child: ChildProcess, end: ProcessEnd): Promise<void> {
+  if (end.reason() !== undefined) return;
+  child.kill('SIGTERM');
+  const killer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+  await end.done;
+  clearTimeout(killer);
+}
+
+/** @returns what went wrong, or undefined when the process is ready */
+async function waitUntilReady(options: ProcessOptions, end: ProcessEnd): Promise<string | undefined> {
   const deadline = Date.now() + options.timeoutMs;
-  while (!(await isReady(options.ready))) {
-    const problem = !isRunning()
-      ? `exited early (${failure?.message ?? child.exitCode ?? child.signalCode})`
-      : Date.now() > deadline
-        ? `was not ready after ${options.timeoutMs} ms`
-        : undefined;
-    if (problem !== undefined) {
-      await stop();
-      throw new Error(`${options.command} ${problem}; its log ends with:\n${log().slice(-4000)}`);
-    }
-    await Promise.race([sleep(READY_INTERVAL_MS), exited]);
+  for (;;) {
+    const ready = await isReady(options.ready);
+    // Asked after `ready`: a server that was not started by us may be the one that answered.
+    if (end.reason() !== undefined) return `exited early (${end.reason()})`;
+    if (ready) return undefined;
+    if (Date.now() > deadline) return `was not ready after ${options.timeoutMs} ms`;
+    await Promise.race([sleep(READY_INTERVAL_MS), end.done]);
   }
-  // A server that was not started by us may be the one that answered.
-  if (!isRunning() || child.pid === undefined) {
-    throw new Error(`${options.command} exited early; its log ends with:\n${log().slice(-4000)}`);
-  }
-  return { pid: child.pid, stop, log };
 }
 
 async function isReady(ready: () => Promise<boolean>): Promise<boolean> {
