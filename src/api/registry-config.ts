@@ -49,6 +49,7 @@ export type StorageConfig = z.infer<typeof StorageConfig>;
 export const TlsConfig = z.strictObject({
   certificateFile: absolutePath.describe('PEM chain, leaf first; read again when it changes.'),
   keyFile: absolutePath.describe('PEM private key; read again when it changes.'),
+  minVersion: z.enum(['TLS12', 'TLS13']).default('TLS12').describe('Lowest TLS version.'),
 });
 export type TlsConfig = z.infer<typeof TlsConfig>;
 
