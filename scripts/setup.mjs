@@ -1,0 +1,36 @@
+/**
+ * Set-up on a fresh machine. Plain JavaScript without packages, because it runs before anything is installed,
+ * under whatever Node (18 or newer) the machine has; the project itself runs under Node 26, which is installed
+ * with the other packages.
+ *
+ *   node scripts/setup.mjs start [FILE]             run the operator without a cluster
+ *   node scripts/setup.mjs test [TIER ...]          run the tests
+ *   node scripts/setup.mjs cluster up|down|status   a one-node cluster with the operator installed
+ */
+import { cluster } from './setup/cluster.mjs';
+import { SetupError } from './setup/report.mjs';
+import { start } from './setup/start.mjs';
+import { test } from './setup/test.mjs';
+
+const USAGE = 'usage: node scripts/setup.mjs start [FILE] | test [TIER ...] | cluster up|down|status';
+
+/** @returns {Promise<number>} exit status of the process */
+async function main([command, ...args]) {
+  switch (command) {
+    case 'start':
+      return start(args);
+    case 'test':
+      return test(args);
+    case 'cluster':
+      return cluster(args);
+    default:
+      throw new SetupError(USAGE);
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof SetupError ? `\nerror: ${error.message}` : error);
+  process.exitCode = 1;
+}
