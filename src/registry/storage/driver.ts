@@ -36,7 +36,10 @@ export interface ByteReader {
    * @throws StorageError READ_FAILED when the object ends early or the back end fails
    */
   read(): Promise<Uint8Array | undefined>;
-  /** Gives buffers and connections back; safe to call twice and in the middle of the object. */
+  /**
+   * Gives buffers and connections back; safe to call twice and in the middle of the object. Every view is void
+   * after it, so close only when the last bytes have left (the callback of the last socket write).
+   */
   close(): Promise<void>;
 }
 
@@ -55,7 +58,7 @@ export interface WriteSession {
   suspend(): Promise<WriteToken>;
   /** Makes the bytes visible under the final key at once and durably. Overwrites. */
   commit(key: StorageKey): Promise<void>;
-  /** Discards everything. */
+  /** Discards everything. Safe after the end of the session, when it does nothing. */
   abort(): Promise<void>;
 }
 
