@@ -1,0 +1,26 @@
+/** What a request wants to do; every endpoint needs exactly one of these. */
+export type Action = 'pull' | 'push' | 'delete' | 'catalog';
+
+/** What a client sent; nobody has checked it yet. */
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Tells whether credentials are right. Each method of logging in is one of these. */
+export interface Authenticator {
+  /**
+   * Takes the same time for a user that does not exist.
+   *
+   * @throws TooManyLogins when too many checks are waiting already
+   */
+  verify(credentials: Credentials): Promise<boolean>;
+}
+
+/** The answer to the question whether a request may go on. */
+export type Outcome =
+  | { readonly kind: 'allowed'; readonly user?: string }
+  /** 401: the client should send (other) credentials, as `challenge` says. */
+  | { readonly kind: 'challenged'; readonly challenge: string; readonly reason: string }
+  /** 403: no credentials help. */
+  | { readonly kind: 'denied'; readonly reason: string };
