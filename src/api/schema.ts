@@ -130,11 +130,11 @@ export function reference(description: string): z.ZodObject<{ name: z.ZodString 
 }
 
 /**
- * Marks a part that is taken over from the Pod: its fields are described by Kubernetes, so that the
+ * Marks a part that is taken over from Kubernetes, whose documentation describes its fields, so that the
  * CustomResourceDefinition need not repeat it.
  */
-export function asInPod<Schema extends z.ZodType>(description: string, schema: Schema): Schema {
-  return schema.meta({ description, [AS_IN_POD]: true });
+export function fromKubernetes<Schema extends z.ZodType>(description: string, schema: Schema): Schema {
+  return schema.meta({ description, [FROM_KUBERNETES]: true });
 }
 
-export const AS_IN_POD = 'x-as-in-pod';
+export const FROM_KUBERNETES = 'x-from-kubernetes';

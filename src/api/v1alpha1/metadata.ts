@@ -1,8 +1,7 @@
 import * as z from 'zod';
 
 /**
- * `metadata` of a custom resource, as far as this project reads it. The remaining fields of Kubernetes are
- * known, so that they are not taken for spelling mistakes, and dropped.
+ * `metadata` of a custom resource, as far as this project reads it.
  */
 
 const OwnerReference = z.strictObject({
@@ -19,7 +18,7 @@ const strings = z.record(z.string(), z.string());
 /** Longest name of a Registry: the names of its objects add up to ten characters and must stay below 64. */
 export const MAX_NAME_LENGTH = 40;
 
-export const ObjectMetaInput = z.strictObject({
+export const ObjectMetaInput = z.object({
   name: z.string().max(MAX_NAME_LENGTH),
   namespace: z.string().optional(),
   uid: z.string().optional(),
@@ -31,14 +30,14 @@ export const ObjectMetaInput = z.strictObject({
   annotations: strings.optional(),
   finalizers: z.array(z.string()).optional(),
   ownerReferences: z.array(OwnerReference).optional(),
-  deletionGracePeriodSeconds: z.int().optional(),
-  generateName: z.string().optional(),
-  managedFields: z.array(z.looseObject({})).optional(),
-  selfLink: z.string().optional(),
 });
 
+/** Fields of `metadata` that exist and that nothing here reads. */
+const UNREAD_FIELDS = ['deletionGracePeriodSeconds', 'generateName', 'managedFields', 'selfLink'];
+export const METADATA_FIELDS: ReadonlySet<string> = new Set([
+  ...Object.keys(ObjectMetaInput.shape),
+  ...UNREAD_FIELDS,
+]);
+
 /** `metadata` with a namespace, which every stored Registry has. */
-export type ObjectMeta = Omit<
-  z.infer<typeof ObjectMetaInput>,
-  'namespace' | 'generateName' | 'managedFields' | 'selfLink' | 'deletionGracePeriodSeconds'
-> & { namespace: string };
+export type ObjectMeta = z.infer<typeof ObjectMetaInput> & { namespace: string };

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-import { annotations, asInPod, atomicList, int32, labels, obj, quantity, text } from '../schema.ts';
+import { annotations, fromKubernetes, atomicList, int32, labels, obj, quantity, text } from '../schema.ts';
 import { Affinity, Toleration, TopologySpreadConstraint } from './pod-scheduling.ts';
 
 /** What a user may say of the Pods: `spec.resources` and `spec.podTemplate`. */
@@ -28,12 +28,12 @@ const PodSecurityContext = obj('Security context of the pods.', {
 
 const PodTemplateSpec = obj('Parts of a PodSpec.', {
   nodeSelector: labels('Node labels that a node must have.').optional(),
-  tolerations: asInPod(
+  tolerations: fromKubernetes(
     'Tolerations, as in a Pod.',
     atomicList('Tolerations, as in a Pod.', Toleration, { max: 32 }),
   ).optional(),
-  affinity: asInPod('Affinity, as in a Pod.', Affinity).optional(),
-  topologySpreadConstraints: asInPod(
+  affinity: fromKubernetes('Affinity, as in a Pod.', Affinity).optional(),
+  topologySpreadConstraints: fromKubernetes(
     'Topology spread, as in a Pod; labelSelector and matchLabelKeys are filled in.',
     atomicList('Topology spread, as in a Pod.', TopologySpreadConstraint, { max: 8 }),
   ).optional(),

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-import { int32, obj } from '../schema.ts';
+import { fromKubernetes, int32, obj } from '../schema.ts';
 
 /**
  * What the operator saw: `status`. Bounds are loose on purpose (except in the conditions, where they are those
@@ -104,13 +104,9 @@ export const RegistryStatus = obj('What the operator saw.', {
   certificate: CertificateStatus.optional(),
   storage: StorageStatus.optional(),
   config: ConfigStatus.optional(),
-  conditions: z
-    .array(Condition)
-    .meta({
-      description: `${CONDITION_TYPES.join(', ')}.`,
-      'x-kubernetes-list-type': 'map',
-      'x-kubernetes-list-map-keys': ['type'],
-    })
-    .optional(),
+  conditions: fromKubernetes(
+    `${CONDITION_TYPES.join(', ')}.`,
+    z.array(Condition).meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] }),
+  ).optional(),
 });
 export type RegistryStatus = z.infer<typeof RegistryStatus>;
