@@ -1,12 +1,57 @@
 import type { Registry } from '../../../api/v1alpha1/registry.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import type { Facts } from './facts.ts';
+import type { CertificateFacts, Facts } from './facts.ts';
 import type { Placement } from './placement.ts';
+import { caConfigMap } from './resources/ca-config-map.ts';
+import { caSecret } from './resources/ca-secret.ts';
+import { configSecret } from './resources/config-secret.ts';
+import { serverConfig } from './resources/config.ts';
+import { deployment } from './resources/deployment.ts';
+import { referencedFiles, restartHash } from './resources/files.ts';
+import { podDisruptionBudget } from './resources/pod-disruption-budget.ts';
+import { persistentVolumeClaim } from './resources/pvc.ts';
+import { serviceAccount } from './resources/service-account.ts';
+import { serviceMonitor } from './resources/service-monitor.ts';
+import { service } from './resources/service.ts';
+import { tlsSecret } from './resources/tls-secret.ts';
 
 /**
  * The objects that a Registry should consist of, in the order in which they are applied: the Service first,
  * because its address goes into the certificate. What needs the certificate is left out until there is one.
  */
 export function desired(registry: Registry, facts: Facts, placement: Placement): KubeObject[] {
-  return [];
+  const objects = [
+    service(registry),
+    serviceAccount(registry),
+    persistentVolumeClaim(registry),
+    ...(facts.certificate ? certificateObjects(registry, facts.certificate) : []),
+    ...(isWaitingForCertificate(registry, facts) ? [] : workload(registry, facts, placement)),
+    podDisruptionBudget(registry),
+    facts.serves.serviceMonitor ? serviceMonitor(registry) : undefined,
+  ];
+  return objects.filter((object) => object !== undefined);
+}
+
+/** Whether the pods have to wait for a certificate that is not there yet. */
+export function isWaitingForCertificate(registry: Registry, facts: Pick<Facts, 'certificate'>): boolean {
+  return registry.spec.tls.type !== 'None' && facts.certificate === undefined;
+}
+
+/** The CA before the leaf: a leaf without its CA would be thrown away by the next reconcile. */
+function certificateObjects(
+  registry: Registry,
+  certificate: CertificateFacts,
+): readonly (KubeObject | undefined)[] {
+  const issued = registry.spec.tls.type === 'SelfSigned';
+  return [
+    caSecret(registry, certificate),
+    caConfigMap(registry, certificate),
+    issued ? tlsSecret(registry, certificate) : undefined,
+  ];
+}
+
+function workload(registry: Registry, facts: Facts, placement: Placement): readonly KubeObject[] {
+  const config = serverConfig(registry, facts, placement);
+  const files = referencedFiles(registry, facts, placement);
+  return [configSecret(registry, config), deployment(registry, facts, placement, restartHash(config, files))];
 }

@@ -15,6 +15,8 @@ export interface Placement {
   readonly caBundleDir: string;
   /** Content of Filesystem and Ephemeral storage. */
   readonly dataDir: string;
+  /** Scratch space of a server whose content is not on a volume. */
+  readonly spoolDir: string;
   /** `host:port` of the registry API. */
   readonly listen: string;
   /** `host:port` of the operations port. */
@@ -29,12 +31,10 @@ export const POD_PLACEMENT: Placement = {
   credentialsDir: '/etc/registry/credentials',
   caBundleDir: '/etc/registry/ca-bundle',
   dataDir: '/var/lib/registry',
+  spoolDir: '/var/lib/registry-state',
   listen: '0.0.0.0:5000',
   opsListen: '0.0.0.0:9090',
 };
-
-/** Scratch space of a server whose content is not on a volume. */
-export const SPOOL_DIR = '/var/lib/registry-state';
 
 /**
  * The placement in a Pod whose Service has these addresses.

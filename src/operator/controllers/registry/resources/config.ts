@@ -24,7 +24,9 @@ export function serverConfig(registry: Registry, facts: Facts, placement: Placem
     storage: storageConfig(spec.storage, placement),
     http: {
       listen: placement.listen,
-      ...(spec.tls.type === 'None' ? {} : { tls: tlsFiles(placement) }),
+      ...(spec.tls.type === 'None'
+        ? {}
+        : { tls: { ...tlsFiles(placement), minVersion: spec.tls.minVersion } }),
       hosts: hosts(registry, facts),
       drainSeconds: drainSeconds(gracePeriodSeconds(spec)),
     },
@@ -83,4 +85,9 @@ function authConfig(auth: RegistrySpec['auth'], placement: Placement): RegistryC
 function hosts(registry: Registry, facts: Facts): string[] {
   const names = certificateNames(registry, facts.operator.clusterDomain, facts.service?.clusterIPs ?? []);
   return hostsOf([...names, ...(facts.certificate?.info?.names ?? [])]).slice(0, MAX_HOSTS);
+}
+
+/** The configuration file, byte by byte. */
+export function configBytes(config: RegistryConfig): Uint8Array {
+  return Buffer.from(`${JSON.stringify(config, undefined, 2)}\n`);
 }

@@ -25,20 +25,14 @@ export function objectNames(name: string): ObjectNames {
   };
 }
 
-/** `metadata.namespace` of a Registry; every stored one has it. */
-export function namespaceOf(registry: Registry): string {
-  return registry.metadata.namespace ?? 'default';
-}
-
 /** `host:port` for image names inside the cluster. */
 export function endpoint(registry: Registry): string {
-  return `${registry.metadata.name}.${namespaceOf(registry)}.svc:${PORTS.registry}`;
+  return `${registry.metadata.name}.${registry.metadata.namespace}.svc:${PORTS.registry}`;
 }
 
 /** Host names of the Service, short to long. */
 export function serviceNames(registry: Registry, clusterDomain: string): string[] {
-  const { name } = registry.metadata;
-  const namespace = namespaceOf(registry);
+  const { name, namespace } = registry.metadata;
   return [
     name,
     `${name}.${namespace}`,
