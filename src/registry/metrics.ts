@@ -1,0 +1,169 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+import {
+  PROCESS_METRICS,
+  registerProcessMetrics,
+  type MetricDescription,
+} from '../shared/process-metrics.ts';
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+/** 1 KiB to 4 GiB in steps of 4. */
+const BYTES = Array.from({ length: 12 }, (_, step) => 1024 * 4 ** step);
+
+const HTTP_REQUESTS = {
+  name: 'registry_http_requests_total',
+  type: 'counter',
+  help: 'Requests that were answered or given up by the client (code 499).',
+  labels: ['handler', 'code', 'method'],
+} as const;
+const HTTP_DURATION = {
+  name: 'registry_http_request_duration_seconds',
+  type: 'histogram',
+  help: 'Time from the head of a request to the end of its answer, in seconds.',
+  labels: ['handler', 'method'],
+} as const;
+const HTTP_IN_FLIGHT = {
+  name: 'registry_http_in_flight_requests',
+  type: 'gauge',
+  help: 'Requests that are being answered.',
+  labels: ['handler'],
+} as const;
+const HTTP_REQUEST_SIZE = {
+  name: 'registry_http_request_size_bytes',
+  type: 'histogram',
+  help: 'Bytes of the bodies of requests.',
+  labels: ['handler'],
+} as const;
+const HTTP_RESPONSE_SIZE = {
+  name: 'registry_http_response_size_bytes',
+  type: 'histogram',
+  help: 'Bytes of the bodies of answers.',
+  labels: ['handler'],
+} as const;
+const STORAGE_ACTION = {
+  name: 'registry_storage_action_seconds',
+  type: 'histogram',
+  help: 'Duration of the calls of the storage driver, in seconds; the time of streams is not in it.',
+  labels: ['driver', 'action'],
+} as const;
+const CERTIFICATE_NOT_AFTER = {
+  name: 'registry_tls_certificate_not_after_seconds',
+  type: 'gauge',
+  help: 'End of the validity of the certificate in use, in seconds since 1970.',
+  labels: [],
+} as const;
+const RELOAD_FAILURES = {
+  name: 'registry_config_reload_failures_total',
+  type: 'counter',
+  help: 'New values of the configuration or its files that could not be taken over, by field.',
+  labels: ['field'],
+} as const;
+const BUILD_INFO = {
+  name: 'registry_build_info',
+  type: 'gauge',
+  help: 'Always 1; the labels tell what runs.',
+  labels: ['version', 'node_version'],
+} as const;
+
+/** Every metric of the registry server; `docs/metrics.md` is generated from it. */
+export const REGISTRY_METRICS: readonly MetricDescription[] = [
+  HTTP_REQUESTS,
+  HTTP_DURATION,
+  HTTP_IN_FLIGHT,
+  HTTP_REQUEST_SIZE,
+  HTTP_RESPONSE_SIZE,
+  STORAGE_ACTION,
+  CERTIFICATE_NOT_AFTER,
+  RELOAD_FAILURES,
+  BUILD_INFO,
+  ...PROCESS_METRICS,
+];
+
+/** A request that has ended. */
+export interface FinishedRequest {
+  /** Name of the endpoint, never text of the client: `base`, `blob`, `blob_upload`, … */
+  readonly handler: string;
+  readonly method: string;
+  readonly status: number;
+  readonly seconds: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
+/** The metrics of one registry server. No label ever carries text that a client chose. */
+export class RegistryMetrics {
+  readonly #register = new Registry();
+  readonly #requests = new Counter({ ...definition(HTTP_REQUESTS), registers: [this.#register] });
+  readonly #duration = new Histogram({
+    ...definition(HTTP_DURATION),
+    registers: [this.#register],
+    buckets: SECONDS,
+  });
+  readonly #inFlight = new Gauge({ ...definition(HTTP_IN_FLIGHT), registers: [this.#register] });
+  readonly #requestSize = new Histogram({
+    ...definition(HTTP_REQUEST_SIZE),
+    registers: [this.#register],
+    buckets: BYTES,
+  });
+  readonly #responseSize = new Histogram({
+    ...definition(HTTP_RESPONSE_SIZE),
+    registers: [this.#register],
+    buckets: BYTES,
+  });
+  readonly #storageAction = new Histogram({
+    ...definition(STORAGE_ACTION),
+    registers: [this.#register],
+    buckets: SECONDS,
+  });
+  readonly #notAfter = new Gauge({ ...definition(CERTIFICATE_NOT_AFTER), registers: [] });
+  readonly #reloadFailures = new Counter({ ...definition(RELOAD_FAILURES), registers: [this.#register] });
+
+  constructor(version: string) {
+    const build = new Gauge({ ...definition(BUILD_INFO), registers: [this.#register] });
+    build.set({ version, node_version: process.version }, 1);
+    registerProcessMetrics(this.#register);
+  }
+
+  requestStarted(handler: string): void {
+    this.#inFlight.inc({ handler });
+  }
+
+  requestFinished(request: FinishedRequest): void {
+    const { handler, method } = request;
+    this.#inFlight.dec({ handler });
+    this.#requests.inc({ handler, method, code: String(request.status) });
+    this.#duration.observe({ handler, method }, request.seconds);
+    this.#requestSize.observe({ handler }, request.receivedBytes);
+    this.#responseSize.observe({ handler }, request.sentBytes);
+  }
+
+  /** @param action name of the call as distribution spells it: `GetContent`, `PutContent`, `Stat`, … */
+  storageAction(driver: string, action: string, seconds: number): void {
+    this.#storageAction.observe({ driver, action }, seconds);
+  }
+
+  /** Shown from the first call on: a server without TLS has no such metric. */
+  certificateNotAfter(date: Date): void {
+    this.#notAfter.set(date.getTime() / 1000);
+    if (!this.#register.getSingleMetric(CERTIFICATE_NOT_AFTER.name)) {
+      this.#register.registerMetric(this.#notAfter);
+    }
+  }
+
+  /** @param field path in the configuration, such as `http.tls` */
+  reloadFailed(field: string): void {
+    this.#reloadFailures.inc({ field });
+  }
+
+  async render(): Promise<{ contentType: string; body: string }> {
+    return { contentType: this.#register.contentType, body: await this.#register.metrics() };
+  }
+}
+
+function definition<const L extends string>(metric: {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly L[];
+}): { name: string; help: string; labelNames: readonly L[] } {
+  return { name: metric.name, help: metric.help, labelNames: metric.labels };
+}
