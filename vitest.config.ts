@@ -34,7 +34,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          include: ['test/e2e/**/*.test.ts', 'test/cluster/**/*.test.ts'],
           testTimeout: seconds(300),
           hookTimeout: seconds(300),
           fileParallelism: false,

@@ -31,6 +31,6 @@ function filesUnder(path) {
     return [path];
   }
   return readdirSync(absolute)
-    .sort()
+    .sort() // oxlint-disable-line unicorn/no-array-sort -- toSorted is newer than Node 18
     .flatMap((name) => filesUnder(join(path, name)));
 }

@@ -45,6 +45,7 @@ async function fill(folder, make) {
   const remove = () => rmSync(work, { recursive: true, force: true });
   process.once('exit', remove);
   try {
+    chmodSync(work, 0o755);
     await make(work);
     if (!existsSync(folder)) {
       renameSync(work, folder);
