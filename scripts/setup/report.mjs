@@ -38,6 +38,17 @@ class Reporter {
     }
   }
 
+  /** Says what the next thing waits for, unless it has settled by now. */
+  async waitingFor(line, promise) {
+    let settled = false;
+    const settle = () => (settled = true);
+    promise.then(settle, settle);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (!settled) {
+      this.say(`» ${line}`);
+    }
+  }
+
   /**
    * Runs `action` between a line that says what begins and a line with how long it took.
    *
