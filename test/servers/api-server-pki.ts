@@ -88,7 +88,7 @@ async function issueCertificate(
 /** kube-apiserver reads its public half from the older SEC1 form only. */
 function createServiceAccountKey(): string {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return privateKey.export({ type: 'sec1', format: 'pem' }).toString();
+  return privateKey.export({ type: 'sec1', format: 'pem' });
 }
 
 function createKeys(): Promise<webcrypto.CryptoKeyPair> {
