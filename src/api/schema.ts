@@ -34,8 +34,8 @@ export function word<const Words extends readonly string[]>(
 }
 
 /** A whole number within `min` and `max`. */
-export function int32(description: string, min: number, max: number): z.ZodInt32 {
-  return z.int32().min(min).max(max).meta({ description });
+export function int32(description: string, min: number, max: number): z.ZodInt {
+  return z.int().min(min).max(max).meta({ description });
 }
 
 /** A number as Kubernetes writes it, such as 100Gi or 1073741824. That it is one is a rule. */
@@ -45,22 +45,26 @@ export function quantity(description: string): z.ZodUnion<readonly [z.ZodInt, z.
     .meta({ description, maxLength: 32, 'x-kubernetes-int-or-string': true });
 }
 
-/** Strings by key. */
-export function stringMap(description: string, maxLength: number): z.ZodRecord<z.ZodString, z.ZodString> {
+/** Values by key, at most `max` of them. */
+export function mapOf<Value extends z.ZodType>(
+  description: string,
+  value: Value,
+  max: number,
+): z.ZodRecord<z.ZodString, Value> {
   return z
-    .record(z.string(), z.string().max(maxLength))
-    .meta({ description, maxProperties: MAX_ENTRIES })
-    .refine((map) => Object.keys(map).length <= MAX_ENTRIES, `must have at most ${MAX_ENTRIES} items`);
+    .record(z.string(), value)
+    .meta({ description, maxProperties: max })
+    .refine((map) => Object.keys(map).length <= max, { params: { maxProperties: max } });
 }
 
 /** Labels; keys are checked when the object that carries them is made. */
 export function labels(description: string): z.ZodRecord<z.ZodString, z.ZodString> {
-  return stringMap(description, 63);
+  return mapOf(description, z.string().max(63), MAX_ENTRIES);
 }
 
 /** Annotations; keys are checked when the object that carries them is made. */
 export function annotations(description: string): z.ZodRecord<z.ZodString, z.ZodString> {
-  return stringMap(description, 16_384);
+  return mapOf(description, z.string().max(16_384), MAX_ENTRIES);
 }
 
 /** A list that is replaced as a whole when it is applied. */

@@ -18,9 +18,25 @@ const strings = z.record(z.string(), z.string());
 /** Longest name of a Registry: the names of its objects add up to ten characters and must stay below 64. */
 export const MAX_NAME_LENGTH = 40;
 
+const NAME = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const name = z
+  .string()
+  .max(MAX_NAME_LENGTH)
+  .regex(
+    new RegExp(`^${NAME}(\\.${NAME})*$`),
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+  );
+const namespace = z
+  .string()
+  .max(63)
+  .regex(
+    new RegExp(`^${NAME}$`),
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+  );
+
 export const ObjectMetaInput = z.object({
-  name: z.string().max(MAX_NAME_LENGTH),
-  namespace: z.string().optional(),
+  name,
+  namespace: namespace.optional(),
   uid: z.string().optional(),
   generation: z.int().optional(),
   resourceVersion: z.string().optional(),

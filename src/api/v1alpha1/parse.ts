@@ -50,7 +50,7 @@ export function parseRegistry(object: unknown, old?: Registry, options: ParseOpt
   const errors = [...metadata.errors];
   if (options.unknownFields !== 'Prune') {
     const paths = [...unknown, ...metadata.unknownFields, ...spec.unknownFields, ...status.unknownFields];
-    errors.unshift(...paths.map((path) => unknownField(path)));
+    errors.unshift(...paths.toSorted().map((path) => unknownField(path)));
   }
   const parsed = RegistrySpec.safeParse(spec.value);
   if (!parsed.success)
@@ -77,7 +77,9 @@ interface ParsedMetadata {
 
 function parseMetadata(metadata: Record<string, unknown>): ParsedMetadata {
   const present = Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null));
-  const unknownFields = Object.keys(present).filter((name) => !METADATA_FIELDS.has(name));
+  const unknownFields = Object.keys(present)
+    .filter((name) => !METADATA_FIELDS.has(name))
+    .map((name) => `metadata.${name}`);
   const parsed = ObjectMetaInput.safeParse(present);
   if (!parsed.success) {
     return {

@@ -1,6 +1,16 @@
 import * as z from 'zod';
 
-import { annotations, fromKubernetes, atomicList, int32, labels, obj, quantity, text } from '../schema.ts';
+import {
+  annotations,
+  fromKubernetes,
+  atomicList,
+  int32,
+  labels,
+  mapOf,
+  obj,
+  quantity,
+  text,
+} from '../schema.ts';
 import { Affinity, Toleration, TopologySpreadConstraint } from './pod-scheduling.ts';
 
 /** What a user may say of the Pods: `spec.resources` and `spec.podTemplate`. */
@@ -8,10 +18,7 @@ import { Affinity, Toleration, TopologySpreadConstraint } from './pod-scheduling
 const MAX_RESOURCES = 16;
 
 function resourceList(description: string): z.ZodRecord<z.ZodString, ReturnType<typeof quantity>> {
-  return z
-    .record(z.string(), quantity('A quantity, for example 500m or 128Mi.'))
-    .meta({ description, maxProperties: MAX_RESOURCES })
-    .refine((map) => Object.keys(map).length <= MAX_RESOURCES, `must have at most ${MAX_RESOURCES} items`);
+  return mapOf(description, quantity('A quantity, for example 500m or 128Mi.'), MAX_RESOURCES);
 }
 
 export const Resources = obj('Resources of the registry container, as in a Pod.', {

@@ -10,7 +10,7 @@ export function describeIssue(issue: z.core.$ZodIssue, document: unknown, root: 
   const value = valueAt(document, issue.path);
   const { code } = issue;
   if (code === 'too_small' || code === 'too_big') return outOfBounds(issue, path, value);
-  if (code === 'custom') return duplicate(issue, path);
+  if (code === 'custom') return custom(issue, path, value);
   if (value === undefined) return `${path}: Required value`;
   if (code === 'invalid_value') return unsupported(path, value, issue.values);
   if (code === 'invalid_type' || code === 'invalid_union') return wrongType(path, value, expectedType(issue));
@@ -47,11 +47,11 @@ function wrongType(path: string, value: unknown, expected: string): string {
   return `${path}: Invalid value: ${shown}: ${path} in body must be of type ${expected}: ${shown}`;
 }
 
+/** Every number of the API is an integer, and every union an int-or-string. */
 function expectedType(issue: z.core.$ZodIssueInvalidType | z.core.$ZodIssueInvalidUnion): string {
   if (issue.code === 'invalid_union') return 'integer,string';
-  const { expected } = issue;
-  if (expected === 'int') return 'integer';
-  return expected === 'record' ? 'object' : expected;
+  if (issue.expected === 'int' || issue.expected === 'number') return 'integer';
+  return issue.expected === 'record' ? 'object' : issue.expected;
 }
 
 function typeName(value: unknown): string {
@@ -66,35 +66,30 @@ function unsupported(path: string, value: unknown, values: readonly z.core.util.
   return `${path}: Unsupported value: ${JSON.stringify(value)}: supported values: ${supported}`;
 }
 
-function outOfBounds(
-  issue: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall,
-  path: string,
-  value: unknown,
-): string {
-  if (issue.code === 'too_small') {
-    const least = {
-      array: `have at least ${issue.minimum} items`,
-      string: `be at least ${issue.minimum} chars long`,
-    };
-    const words = least[issue.origin === 'array' ? 'array' : 'string'];
-    if (issue.origin === 'array')
-      return `${path}: Invalid value: ${size(value)}: ${path} in body should ${words}`;
-    if (issue.origin === 'string')
-      return `${path}: Invalid value: ${JSON.stringify(value)}: ${path} in body should ${words}`;
-    return `${path}: Invalid value: ${JSON.stringify(value)}: ${path} in body should be greater than or equal to ${issue.minimum}`;
+type BoundsIssue = z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall;
+
+function outOfBounds(issue: BoundsIssue, path: string, value: unknown): string {
+  const shown = JSON.stringify(Array.isArray(value) ? value.length : value);
+  if (issue.code === 'too_big') {
+    if (issue.origin === 'array') return tooMany(path, shown, Number(issue.maximum));
+    if (issue.origin === 'string') return `${path}: Too long: may not be more than ${issue.maximum} bytes`;
+    return `${path}: Invalid value: ${shown}: ${path} in body should be less than or equal to ${issue.maximum}`;
   }
-  if (issue.origin === 'array')
-    return `${path}: Too many: ${size(value)}: must have at most ${issue.maximum} items`;
-  if (issue.origin === 'string') return `${path}: Too long: may not be more than ${issue.maximum} bytes`;
-  return `${path}: Invalid value: ${JSON.stringify(value)}: ${path} in body should be less than or equal to ${issue.maximum}`;
+  return `${path}: Invalid value: ${shown}: ${path} in body should ${least(issue)}`;
 }
 
-function size(value: unknown): number {
-  return Array.isArray(value) ? value.length : 0;
+function least({ origin, minimum }: z.core.$ZodIssueTooSmall): string {
+  if (origin === 'array') return `have at least ${minimum} items`;
+  return origin === 'string' ? `be at least ${minimum} chars long` : `be greater than or equal to ${minimum}`;
 }
 
-function duplicate(issue: z.core.$ZodIssueCustom, path: string): string {
-  const shown = issue.params?.['duplicate'];
-  if (shown === undefined) return `${path}: Too many: ${issue.message}`;
-  return `${path}: Duplicate value: ${JSON.stringify(shown)}`;
+function tooMany(path: string, shown: string, most: number): string {
+  return `${path}: Too many: ${shown}: must have at most ${most} items`;
+}
+
+/** What the schema helpers report by themselves: a second entry of the same name, or too many entries. */
+function custom({ params }: z.core.$ZodIssueCustom, path: string, value: unknown): string {
+  const most: unknown = params?.['maxProperties'];
+  if (typeof most === 'number') return tooMany(path, String(Object.keys(Object(value)).length), most);
+  return `${path}: Duplicate value: ${JSON.stringify(params?.['duplicate'])}`;
 }

@@ -18,7 +18,7 @@ function time(description: string): z.ZodString {
   return z.string().meta({ description, format: 'date-time' });
 }
 
-function count(description: string): z.ZodInt32 {
+function count(description: string): z.ZodInt {
   return int32(description, 0, MAX_INT32);
 }
 
