@@ -1,0 +1,319 @@
+import { randomUUID } from 'node:crypto';
+import { constants, fstatSync, open as openCallback } from 'node:fs';
+import {
+  access,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  stat as statPath,
+  unlink,
+} from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+
+import { errorCode } from '../../../shared/errors.ts';
+import type { BufferPool } from '../buffer-pool.ts';
+import type {
+  ByteRange,
+  ByteReader,
+  CallOptions,
+  DriverCapabilities,
+  ListOptions,
+  ListPage,
+  ObjectStat,
+  StorageDriver,
+  StorageKey,
+  WriteSession,
+  WriteToken,
+} from '../driver.ts';
+import { failure, fromSystem, isMissing } from './filesystem/failure.ts';
+import { place, placeDurably, pruneFolders } from './filesystem/folders.ts';
+import { listFolder } from './filesystem/listing.ts';
+import { ownIdentity, type ProcessIdentity } from './filesystem/process-identity.ts';
+import { BytesReader, closeQuietly, FileReader, readFully, SMALL_BYTES } from './filesystem/reader.ts';
+import { createSession, resumeSession, type SessionOptions } from './filesystem/session.ts';
+import { LOCK_SUFFIX } from './filesystem/upload-lock.ts';
+
+/** Folder below the root for files on their way; `~` is in no key, so it never shows in listings. */
+const TEMPORARY = '.tmp~';
+/** A temporary file this old belongs to a process that died. */
+const TEMPORARY_MAX_AGE_MS = 3_600_000;
+const PARALLEL_DELETES = 16;
+
+export interface FilesystemOptions {
+  /** Absolute path; made when it is missing. */
+  readonly root: string;
+  /** Bounds the buffers of all readers. */
+  readonly buffers: BufferPool;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  readonly identity?: ProcessIdentity;
+}
+
+/**
+ * Objects as files at exactly their key below `root`, which is the layout of distribution. Writes are durable
+ * (file and folder synced) before they are acknowledged.
+ *
+ * @throws StorageError when the root cannot be made or read
+ */
+export async function createFilesystemDriver(options: FilesystemOptions): Promise<StorageDriver> {
+  const root = resolve(options.root);
+  const now = options.now ?? Date.now;
+  try {
+    await mkdir(root, { recursive: true });
+    await removeOldTemporaries(join(root, TEMPORARY), now());
+  } catch (error) {
+    throw fromSystem(error, 'create');
+  }
+  return new FilesystemDriver({
+    root,
+    buffers: options.buffers,
+    now,
+    identity: options.identity ?? ownIdentity(),
+  });
+}
+
+class FilesystemDriver implements StorageDriver {
+  readonly capabilities: DriverCapabilities = {
+    name: 'filesystem',
+    conditionalPut: true,
+    redirect: false,
+    persistent: true,
+  };
+  readonly #options: Required<FilesystemOptions>;
+
+  constructor(options: Required<FilesystemOptions>) {
+    this.#options = options;
+  }
+
+  async stat(key: StorageKey, options?: CallOptions): Promise<ObjectStat | undefined> {
+    options?.signal?.throwIfAborted();
+    try {
+      const found = await lstat(this.#path(key));
+      if (found.isSymbolicLink()) throw failure('ACCESS_DENIED', 'stat', `${key} is a symbolic link`);
+      return found.isFile() ? { size: found.size, modifiedAt: found.mtime } : undefined;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw fromSystem(error, 'stat');
+    }
+  }
+
+  async get(key: StorageKey, maxBytes: number, options?: CallOptions): Promise<Uint8Array | undefined> {
+    options?.signal?.throwIfAborted();
+    const file = await this.#openFile(key, 'get');
+    if (file === undefined) return undefined;
+    try {
+      if (file.size > maxBytes) throw failure('TOO_LARGE', 'get', `${key} has ${file.size} bytes`);
+      const bytes = Buffer.allocUnsafeSlow(file.size);
+      await readFully(file.fd, bytes, 0);
+      return bytes;
+    } catch (error) {
+      throw fromSystem(error, 'get');
+    } finally {
+      await closeQuietly(file.fd);
+    }
+  }
+
+  async put(
+    key: StorageKey,
+    bytes: Uint8Array,
+    options?: CallOptions & { readonly ifAbsent?: boolean },
+  ): Promise<boolean> {
+    options?.signal?.throwIfAborted();
+    const target = this.#path(key);
+    try {
+      const temporary = await this.#writeTemporary(bytes);
+      try {
+        if (options?.ifAbsent === true) await placeDurably(target, () => link(temporary, target));
+        else await placeDurably(target, () => rename(temporary, target));
+        return true;
+      } finally {
+        await unlink(temporary).catch(ignoreMissing);
+      }
+    } catch (error) {
+      if (options?.ifAbsent === true && errorCode(error) === 'EEXIST') return false;
+      throw fromSystem(error, 'put');
+    }
+  }
+
+  async open(key: StorageKey, range?: ByteRange, options?: CallOptions): Promise<ByteReader | undefined> {
+    const signal = options?.signal;
+    signal?.throwIfAborted();
+    const file = await this.#openFile(key, 'open');
+    if (file === undefined) return undefined;
+    const { start, end } = range ?? { start: 0, end: file.size - 1 };
+    if (range !== undefined && (start > end || end >= file.size)) {
+      await closeQuietly(file.fd);
+      throw failure('INVALID_RANGE', 'open', `${start}-${end} of ${key} (${file.size} bytes)`);
+    }
+    const size = end - start + 1;
+    if (size > SMALL_BYTES)
+      return FileReader.create({ fd: file.fd, start, size }, this.#options.buffers, signal);
+    try {
+      const bytes = Buffer.allocUnsafe(size);
+      await readFully(file.fd, bytes, start);
+      return new BytesReader(bytes);
+    } catch (error) {
+      throw fromSystem(error, 'open');
+    } finally {
+      await closeQuietly(file.fd);
+    }
+  }
+
+  async startWrite(key: StorageKey, options?: CallOptions): Promise<WriteSession> {
+    options?.signal?.throwIfAborted();
+    try {
+      return await createSession(this.#session(key));
+    } catch (error) {
+      throw fromSystem(error, 'startWrite');
+    }
+  }
+
+  /** The file is the truth: it may hold more than the token knew of, never less. */
+  async resumeWrite(
+    key: StorageKey,
+    _token?: WriteToken,
+    options?: CallOptions,
+  ): Promise<WriteSession | undefined> {
+    options?.signal?.throwIfAborted();
+    return resumeSession(this.#session(key));
+  }
+
+  async list(prefix: string, options: ListOptions & CallOptions = {}): Promise<ListPage> {
+    options.signal?.throwIfAborted();
+    try {
+      return await listFolder(join(this.#options.root, prefix), options);
+    } catch (error) {
+      throw fromSystem(error, 'list');
+    }
+  }
+
+  async move(from: StorageKey, to: StorageKey, options?: CallOptions): Promise<void> {
+    options?.signal?.throwIfAborted();
+    const source = this.#path(from);
+    const target = this.#path(to);
+    try {
+      // Without this a missing source would look like a missing folder of the target, which would be made.
+      await access(source);
+      await placeDurably(target, () => rename(source, target));
+      await pruneFolders(dirname(source), this.#options.root);
+    } catch (error) {
+      throw fromSystem(error, 'move');
+    }
+  }
+
+  async delete(keys: readonly StorageKey[], options?: CallOptions): Promise<void> {
+    const waiting = keys.values();
+    const worker = async () => {
+      for (const key of waiting) {
+        options?.signal?.throwIfAborted();
+        await this.#deleteOne(this.#path(key));
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: Math.min(PARALLEL_DELETES, keys.length) }, worker));
+    } catch (error) {
+      options?.signal?.throwIfAborted();
+      throw fromSystem(error, 'delete');
+    }
+  }
+
+  async redirectUrl(): Promise<undefined> {
+    return undefined;
+  }
+
+  /** A full disk passes: what is stored can still be pulled. */
+  async check(options?: CallOptions): Promise<void> {
+    options?.signal?.throwIfAborted();
+    try {
+      const { root } = this.#options;
+      if (!(await statPath(root)).isDirectory())
+        throw failure('UNAVAILABLE', 'check', `${root} is no folder`);
+      await access(root, constants.R_OK | constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw fromSystem(error, 'check');
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  #path(key: string): string {
+    return join(this.#options.root, key);
+  }
+
+  #session(key: StorageKey): SessionOptions {
+    return { ...this.#options, file: this.#path(key), pathOf: (other) => this.#path(other) };
+  }
+
+  async #openFile(key: StorageKey, operation: string): Promise<{ fd: number; size: number } | undefined> {
+    let fd: number;
+    try {
+      fd = await openDescriptor(this.#path(key));
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw fromSystem(error, operation);
+    }
+    // Synchronous: the open has just loaded the inode.
+    const found = fstatSync(fd);
+    if (found.isFile()) return { fd, size: found.size };
+    await closeQuietly(fd);
+    return undefined;
+  }
+
+  async #writeTemporary(bytes: Uint8Array): Promise<string> {
+    const path = join(this.#options.root, TEMPORARY, randomUUID());
+    const handle = await place(path, () => open(path, 'wx'));
+    try {
+      await handle.writeFile(bytes);
+      await handle.datasync();
+    } catch (error) {
+      await unlink(path).catch(ignoreMissing);
+      throw error;
+    } finally {
+      await handle.close();
+    }
+    return path;
+  }
+
+  async #deleteOne(path: string): Promise<void> {
+    // A crash can leave the lock of an upload behind, which would keep its folder for ever.
+    for (const file of [path, path + LOCK_SUFFIX]) {
+      await unlink(file).catch((error: unknown) => {
+        // Linux says EISDIR and macOS EPERM for a folder, which is no object.
+        if (!isMissing(error) && errorCode(error) !== 'EISDIR') throw error;
+      });
+    }
+    await pruneFolders(dirname(path), this.#options.root);
+  }
+}
+
+/** Not a FileHandle: hot paths read through the descriptor, and half the cost of a small read was the handle. */
+function openDescriptor(path: string): Promise<number> {
+  return new Promise((resolvePath, reject) => {
+    openCallback(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK, (error, fd) => {
+      if (error === null) resolvePath(fd);
+      else reject(error);
+    });
+  });
+}
+
+async function removeOldTemporaries(folder: string, now: number): Promise<void> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+  for (const name of names) {
+    const path = join(folder, name);
+    try {
+      if (now - (await lstat(path)).mtimeMs > TEMPORARY_MAX_AGE_MS) await unlink(path);
+    } catch (error) {
+      ignoreMissing(error);
+    }
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}
