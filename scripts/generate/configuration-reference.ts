@@ -1,0 +1,49 @@
+import * as z from 'zod';
+
+import { RegistryConfig } from '../../src/api/registry-config.ts';
+import { asSchema, type Field, fieldsOf, fieldTable, flatten, words } from './field-table.ts';
+import { type GeneratedFile, MARKDOWN_HEADER } from './generated-file.ts';
+
+/** Reference of the configuration file of the registry server. */
+export function configurationReference(): GeneratedFile {
+  const schema = z.toJSONSchema(RegistryConfig, { io: 'input', reused: 'inline' });
+  const sections = fieldsOf(schema, '').flatMap((section) => describeSection(section));
+  const text = [MARKDOWN_HEADER, INTRODUCTION, ...sections].join('\n\n');
+  return { path: 'docs/configuration.md', text: `${text}\n` };
+}
+
+const INTRODUCTION = `# Configuration of the registry server
+
+\`registry serve --config FILE\` reads this file as YAML or JSON. The operator writes it for the Pods of a Registry; by
+hand it is needed only when the server runs without the operator. Unknown fields are refused.
+
+Secrets are never in the file: it names the files that hold them. \`auth\`, \`logging\`, \`http.hosts\` and the contents
+of every file that is named are taken over while the server runs; a change of anything else needs a restart.
+
+\`\`\`yaml
+storage:
+  driver: filesystem
+  rootDirectory: /var/lib/registry
+http:
+  listen: 0.0.0.0:5000
+auth:
+  anonymous: Pull
+  basic:
+    htpasswdFiles: [/etc/registry/htpasswd]
+\`\`\``;
+
+function describeSection(section: Field): string[] {
+  const { path, schema, required } = section;
+  const lead = `${words(schema.description)}${required ? ' Required.' : ''}`;
+  const variants: unknown[] = Array.isArray(schema.oneOf) ? schema.oneOf : [];
+  if (variants.length === 0) return [`## ${path}`, lead, fieldTable(flatten(section).slice(1))];
+  return [
+    `## ${path}`,
+    lead,
+    ...variants.flatMap((variant) => {
+      const fields = fieldsOf(asSchema(variant), path);
+      const discriminator = fields.find(({ schema: { const: value } }) => value !== undefined);
+      return [`### ${path}: ${words(discriminator?.schema.const)}`, fieldTable(fields.flatMap(flatten))];
+    }),
+  ];
+}
