@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { cacheRoot } from '../helpers/tools.ts';
 
 /** Clusters with different ids run side by side; every address and name follows from the id. */
-export const MAX_CLUSTER_ID = 199;
+const MAX_CLUSTER_ID = 199;
 
 export const NODE_NAME = 'node-1';
 export const CLUSTER_DOMAIN = 'cluster.local';

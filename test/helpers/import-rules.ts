@@ -139,7 +139,7 @@ export const LAYERS: readonly Layer[] = [
 ];
 
 /** Unit tests may use the whole of their half and what tests share. */
-export const TEST_LAYERS: readonly Layer[] = [
+const TEST_LAYERS: readonly Layer[] = [
   { name: 'tests of the api', files: API, uses: [SHARED, /^\.\.\/test\/(helpers|fixtures)\//] },
   { name: 'tests of shared parts', files: SHARED, uses: [/^\.\.\/test\/(helpers|fixtures)\//] },
   {

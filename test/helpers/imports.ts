@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { parseSync } from 'oxc-parser';
 
 /** How a file uses what it names: by its types only, when it is loaded, or by `import()` when it needs it. */
-export type ImportKind = 'type' | 'value' | 'lazy';
+type ImportKind = 'type' | 'value' | 'lazy';
 
 export interface ImportedModule {
   readonly kind: ImportKind;
