@@ -16,11 +16,7 @@ export function crdReference(): GeneratedFile {
     INTRODUCTION,
     '## spec',
     fieldTable([...simple, ...sections]),
-    ...sections.flatMap((section) => [
-      `### ${section.path}`,
-      fieldTable(flatten(section).slice(1)),
-      ...ruleList((path) => path === section.path || path.startsWith(`${section.path}.`)),
-    ]),
+    ...sections.map((section) => describeSection(section)),
     '### Across sections',
     ...ruleList((path) => path === '' || path === 'spec'),
     '## status',
@@ -51,6 +47,12 @@ spec:
 - A *quantity* is a number as Kubernetes writes it, such as \`100Gi\` or \`500m\`.
 - Rules marked *on change* compare with the stored object. They hold for files that are read without a cluster too.
 - Fields of \`affinity\`, \`tolerations\` and \`topologySpreadConstraints\` are those of a Pod, and misspelt ones are refused.`;
+
+function describeSection(section: Field): string {
+  const { path } = section;
+  const rules = ruleList((rulePath) => rulePath === path || rulePath.startsWith(`${path}.`));
+  return [`### ${path}`, fieldTable(flatten(section).slice(1)), ...rules].join('\n\n');
+}
 
 function isSection({ schema }: Field): boolean {
   return schema.type === 'object' && schema.properties !== undefined;
