@@ -1,14 +1,19 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { text } from 'node:stream/consumers';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 
-import type { KubeObject } from '../../src/operator/kube/types.ts';
 import { type ApiServer, startApiServer } from '../servers/api-server.ts';
 import { installChart, only, RELEASE, renderChart, uninstallChart, type Values } from './helm.ts';
 
 const CRD = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/registries.registry-operator.dev';
+/** Creates nothing and refuses unknown fields. */
+const REGISTRIES =
+  '/apis/registry-operator.dev/v1alpha1/namespaces/default/registries?fieldValidation=Strict&dryRun=All';
 
 let server: ApiServer;
 
@@ -20,38 +25,19 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** One call of the API as the administrator. */
-function call(method: string, path: string, body?: object): Promise<{ status: number; object: KubeObject }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; object: KubeObject }>();
+/** One call of the API as the administrator, with its status in front: `201 {"kind":…`. */
+async function call(method: string, path: string, body?: object): Promise<string> {
   const { ca, adminCert: cert, adminKey: key } = server;
-  const sent = request(`${server.url}${path}`, {
-    method,
-    ca,
-    cert,
-    key,
-    agent: false,
-    headers: { 'content-type': 'application/json' },
-  });
-  sent.on('error', reject);
-  sent.on('response', (response) => {
-    response.toArray().then((chunks: Buffer[]) => {
-      resolve({
-        status: response.statusCode ?? 0,
-        object: JSON.parse(Buffer.concat(chunks).toString()) as KubeObject,
-      });
-    }, reject);
-  });
+  const headers = { 'content-type': 'application/json' };
+  const sent = request(`${server.url}${path}`, { method, ca, cert, key, headers, agent: false });
   sent.end(body === undefined ? undefined : JSON.stringify(body));
-  return promise;
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  return `${response.statusCode} ${await text(response)}`;
 }
 
 async function createNamespace(name: string, labels: Record<string, string> = {}): Promise<void> {
-  const { status } = await call('POST', '/api/v1/namespaces', {
-    apiVersion: 'v1',
-    kind: 'Namespace',
-    metadata: { name, labels },
-  });
-  expect(status).toBe(201);
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
+  expect(await call('POST', '/api/v1/namespaces', namespace)).toMatch(/^201 /);
 }
 
 describe('an install', () => {
@@ -67,12 +53,12 @@ describe('an install', () => {
 
       expect(notes).toContain('kubectl get registries');
       const deployment = `/apis/apps/v1/namespaces/${RELEASE.namespace}/deployments/op-registry-operator`;
-      expect((await call('GET', deployment)).status).toBe(200);
+      expect(await call('GET', deployment)).toMatch(/^200 /);
 
       await uninstallChart(server.kubeconfigPath);
 
-      expect((await call('GET', deployment)).status).toBe(404);
-      expect((await call('GET', CRD)).status).toBe(200);
+      expect(await call('GET', deployment)).toMatch(/^404 /);
+      expect(await call('GET', CRD)).toMatch(/^200 /);
     },
   );
 
@@ -80,13 +66,11 @@ describe('an install', () => {
     const notes = await installChart(server.kubeconfigPath);
     const manifest = /apply -f - <<END\n([\s\S]*?)\n\s*END/.exec(notes)?.[1];
 
-    const registry: unknown = parse(manifest ?? '');
-    const path = '/apis/registry-operator.dev/v1alpha1/namespaces/default/registries?fieldValidation=Strict';
-    const { status, object } = await call('POST', path, registry as object);
+    const registry = parse(manifest ?? '') as object;
+    const answer = await call('POST', REGISTRIES, registry);
     await uninstallChart(server.kubeconfigPath);
 
-    expect(object, JSON.stringify(object)).toMatchObject({ kind: 'Registry' });
-    expect(status).toBe(201);
+    expect(answer).toMatch(/^201 /);
   });
 });
 
@@ -104,7 +88,7 @@ describe('the pods of the operator', () => {
       metadata: { name: 'operator' },
     });
 
-    expect(answer.object, JSON.stringify(answer.object)).toMatchObject({ kind: 'Pod' });
+    expect(answer).toMatch(/^201 /);
   });
 });
 
@@ -116,12 +100,9 @@ describe('the example for Artifact Hub', () => {
     ) as { annotations: Record<string, string> };
     const examples = parse(chart.annotations['artifacthub.io/crdsExamples'] ?? '') as object[];
 
-    for (const example of examples) {
-      const path = '/apis/registry-operator.dev/v1alpha1/namespaces/default/registries';
-      const { object } = await call('POST', `${path}?fieldValidation=Strict&dryRun=All`, example);
-
-      expect(object, JSON.stringify(object)).toMatchObject({ kind: 'Registry' });
-    }
+    const answers = await Promise.all(examples.map((example) => call('POST', REGISTRIES, example)));
     await uninstallChart(server.kubeconfigPath);
+
+    expect(answers).toEqual([expect.stringMatching(/^201 /)]);
   });
 });
