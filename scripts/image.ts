@@ -1,12 +1,13 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { build, DIST } from './build.ts';
 import { writeArchive } from './image/archive.ts';
-import { buildLayer } from './image/layer.ts';
+import { buildLayer, type Layer } from './image/layer.ts';
 import { applicationFiles, runtimeFiles } from './image/root-files.ts';
 
 /** Name of the published image; the tag is the version. */
@@ -40,11 +41,7 @@ export async function buildImage(file: string): Promise<BuiltImage> {
   if (process.platform !== 'linux' || architecture === undefined) {
     throw new Error('the image holds libraries of this machine: it can be made only on Linux, x64 or arm64');
   }
-  const bundles = await build();
-  const layers = await Promise.all([
-    buildLayer(await runtimeFiles(nodePackage())),
-    buildLayer(await applicationFiles(DIST, bundles)),
-  ]);
+  const layers = await buildLayers();
   const unpackedSize = layers.reduce((sum, layer) => sum + layer.unpackedSize, 0);
   if (unpackedSize > MAX_UNPACKED_BYTES) {
     throw new Error(`the image has ${unpackedSize} bytes unpacked, more than ${MAX_UNPACKED_BYTES}`);
@@ -57,6 +54,20 @@ export async function buildImage(file: string): Promise<BuiltImage> {
     layers,
   );
   return { file, name: `${REPOSITORY}:${version}`, digest, unpackedSize };
+}
+
+/** The runtime and the application; bundles into a folder of its own, so that `dist` is left alone. */
+async function buildLayers(): Promise<Layer[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'image-'));
+  try {
+    const bundles = await build(folder);
+    return await Promise.all([
+      buildLayer(await runtimeFiles(nodePackage())),
+      buildLayer(await applicationFiles(folder, bundles)),
+    ]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** Folder of the npm package that brings Node's binary, pinned by the lockfile. */
