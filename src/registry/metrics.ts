@@ -46,6 +46,12 @@ const STORAGE_ACTION = {
   help: 'Duration of the calls of the storage driver, in seconds; the time of streams is not in it.',
   labels: ['driver', 'action'],
 } as const;
+const STORAGE_ERRORS = {
+  name: 'registry_storage_errors_total',
+  type: 'counter',
+  help: 'Calls of the storage driver that failed, by the code of the failure.',
+  labels: ['driver', 'action', 'code'],
+} as const;
 const CERTIFICATE_NOT_AFTER = {
   name: 'registry_tls_certificate_not_after_seconds',
   type: 'gauge',
@@ -73,6 +79,7 @@ export const REGISTRY_METRICS: readonly MetricDescription[] = [
   HTTP_REQUEST_SIZE,
   HTTP_RESPONSE_SIZE,
   STORAGE_ACTION,
+  STORAGE_ERRORS,
   CERTIFICATE_NOT_AFTER,
   RELOAD_FAILURES,
   BUILD_INFO,
@@ -115,6 +122,7 @@ export class RegistryMetrics {
     registers: [this.#register],
     buckets: SECONDS,
   });
+  readonly #storageErrors = new Counter({ ...definition(STORAGE_ERRORS), registers: [this.#register] });
   readonly #notAfter = new Gauge({ ...definition(CERTIFICATE_NOT_AFTER), registers: [] });
   readonly #reloadFailures = new Counter({ ...definition(RELOAD_FAILURES), registers: [this.#register] });
 
@@ -137,10 +145,13 @@ export class RegistryMetrics {
     this.#responseSize.observe({ handler }, request.sentBytes);
   }
 
-  /** @param action name of the call as distribution spells it: `GetContent`, `PutContent`, `Stat`, … */
-  storageAction(driver: string, action: string, seconds: number): void {
-    this.#storageAction.observe({ driver, action }, seconds);
-  }
+  /** For the storage; an action is the name of a call as distribution spells it: `GetContent`, `Stat`, … */
+  readonly storage = {
+    observe: (driver: string, action: string, seconds: number): void =>
+      this.#storageAction.observe({ driver, action }, seconds),
+    error: (driver: string, action: string, code: string): void =>
+      this.#storageErrors.inc({ driver, action, code }),
+  };
 
   /** Shown from the first call on: a server without TLS has no such metric. */
   certificateNotAfter(date: Date): void {

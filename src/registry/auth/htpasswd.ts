@@ -45,6 +45,8 @@ export class HtpasswdAuthenticator implements Authenticator {
   readonly #cacheKey: Uint8Array;
   #users: ReadonlyMap<string, string> = new Map();
   #dummyHash = dummyHash(new Map());
+  /** What `#users` was made from. */
+  #source = '';
   /** When remembered credentials expire, on the monotonic clock, by their HMAC. */
   #remembered = new Map<string, number>();
   /** Checks that are under way, by the HMAC of the credentials. */
@@ -57,12 +59,16 @@ export class HtpasswdAuthenticator implements Authenticator {
   }
 
   /**
-   * Takes over the users of these files; where several name a user, the last one counts.
+   * Takes over the users of these files; where several name a user, the last one counts. Files that say what they
+   * said before change nothing.
    *
    * @throws HtpasswdInvalid when a line cannot be used; the users stay as they were
    */
   replace(files: readonly HtpasswdFile[]): void {
+    const source = JSON.stringify(files);
+    if (source === this.#source) return;
     const users = parseFiles(files);
+    this.#source = source;
     this.#users = users;
     this.#dummyHash = dummyHash(users);
     this.#remembered = new Map();

@@ -1,0 +1,157 @@
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+
+import type { LoggingConfig } from '../api/registry-config.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { Logger } from '../shared/logger.ts';
+import type { AccessPolicy } from './auth/policy.ts';
+import type { BlobService } from './distribution/blob-service.ts';
+import type { CatalogService } from './distribution/catalog-service.ts';
+import type { TagService } from './distribution/tag-service.ts';
+import { sendError } from './http/error-handler.ts';
+import { exchangeOf, type Exchange } from './http/exchange.ts';
+import { finish } from './http/finished.ts';
+import { logAccess } from './http/hooks/access-log.ts';
+import { authorize } from './http/hooks/authorize.ts';
+import { countEnd, countStart } from './http/hooks/metrics.ts';
+import { beginExchange, matchExchange } from './http/hooks/request-context.ts';
+import { checkNamespace } from './http/namespace.ts';
+import { createNodeServer, type KeyPair, type NodeServer } from './http/node-server.ts';
+import type { Endpoints } from './http/router.ts';
+import { baseEndpoint } from './http/routes/base.ts';
+import { blobEndpoint } from './http/routes/blobs.ts';
+import { catalogEndpoint } from './http/routes/catalog.ts';
+import { manifestEndpoint, type ManifestServices } from './http/routes/manifests.ts';
+import { tagsEndpoint } from './http/routes/tags.ts';
+import { uploadEndpoint, uploadsEndpoint, type UploadServices } from './http/routes/uploads.ts';
+import type { RegistryMetrics } from './metrics.ts';
+
+/** The operations that the endpoints offer. */
+export interface Services extends UploadServices, ManifestServices {
+  readonly blobs: Pick<BlobService, 'stat' | 'open' | 'delete' | 'mount'>;
+  readonly tags: Pick<TagService, 'list' | 'delete'>;
+  readonly catalog: Pick<CatalogService, 'list'>;
+}
+
+/** What changes while the server runs. */
+export interface AppState {
+  /** Which requests are logged. */
+  requests: LoggingConfig['requests'];
+  /** Further names of this registry, as `normalizeHost` makes them. */
+  hosts: ReadonlySet<string>;
+  /** True once new requests are refused. */
+  draining: boolean;
+}
+
+export interface AppDependencies {
+  readonly services: Services;
+  readonly policy: AccessPolicy;
+  readonly metrics: RegistryMetrics;
+  readonly logger: Logger;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly newId: () => string;
+  readonly state: Readonly<AppState>;
+  /** Serves TLS with it; plain HTTP without. */
+  readonly keyPair?: KeyPair;
+}
+
+export interface App {
+  readonly fastify: FastifyInstance;
+  /** Does not listen yet. */
+  readonly server: NodeServer;
+}
+
+/** The registry API as an application that is ready to listen. */
+export async function createApp(dependencies: AppDependencies): Promise<App> {
+  let server: NodeServer | undefined;
+  const fastify = Fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    forceCloseConnections: 'idle',
+    // The first hook refuses requests while draining, in the form of the OCI dist-spec.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 1024 },
+    serverFactory: (handler) => {
+      server = createNodeServer(handler, dependencies.keyPair);
+      return server;
+    },
+    frameworkErrors: (error, request, reply) => {
+      const exchange = begin(request, reply, dependencies);
+      countStart(exchange, dependencies.metrics);
+      sendError(exchange, error, dependencies.logger);
+    },
+  });
+  fastify.decorateRequest('exchange', undefined);
+  leaveBodiesUnread(fastify);
+  addHooks(fastify, dependencies);
+  fastify.all('/v2/*', run);
+  fastify.all('/v2', run);
+  fastify.setNotFoundHandler(run);
+  await fastify.ready();
+  if (!server) throw new Error('fastify has not made its server');
+  return { fastify, server };
+}
+
+function addHooks(fastify: FastifyInstance, dependencies: AppDependencies): void {
+  const { logger, metrics, policy, state } = dependencies;
+  const endpoints = createEndpoints(dependencies.services);
+  const context = { endpoints, draining: () => state.draining };
+  fastify.addHook('onRequest', (request, reply, done) => {
+    const exchange = begin(request, reply, dependencies);
+    const problem = problemOf(() => matchExchange(exchange, context));
+    countStart(exchange, metrics);
+    done(problem);
+  });
+  fastify.addHook('onRequest', async (request) => {
+    const exchange = exchangeOf(request);
+    if (!exchange.match) return;
+    await authorize(exchange, exchange.match.action, policy);
+    if (exchange.request.url?.includes('ns=')) checkNamespace(exchange, state.hosts);
+  });
+  fastify.setErrorHandler((error, request) => sendError(exchangeOf(request), error, logger));
+}
+
+/** Makes the exchange of a request and sees to it that its end is told to the log and the metrics. */
+function begin(request: FastifyRequest, reply: FastifyReply, dependencies: AppDependencies): Exchange {
+  const { clock, logger, metrics, newId, state } = dependencies;
+  const exchange = beginExchange(request, reply, { newId, monotonic: clock.monotonic });
+  exchange.response.once('close', () => {
+    const finished = finish(exchange, clock.monotonic());
+    countEnd(finished, metrics);
+    logAccess(finished, state.requests, logger);
+  });
+  return exchange;
+}
+
+function run(request: FastifyRequest): Promise<void> {
+  const exchange = exchangeOf(request);
+  return exchange.match?.run(exchange) ?? Promise.resolve();
+}
+
+function problemOf(step: () => void): Error | undefined {
+  try {
+    step();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function createEndpoints(services: Services): Endpoints {
+  return {
+    base: baseEndpoint(),
+    catalog: catalogEndpoint(services.catalog),
+    blob: blobEndpoint(services.blobs),
+    uploads: uploadsEndpoint(services),
+    upload: uploadEndpoint(services),
+    manifest: manifestEndpoint(services),
+    tags: tagsEndpoint(services.tags),
+  };
+}
+
+/** Routes read bodies from the socket as they arrive; fastify must neither parse nor limit them. */
+function leaveBodiesUnread(fastify: FastifyInstance): void {
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('*', (_request, _payload, done) => {
+    done(null);
+  });
+}

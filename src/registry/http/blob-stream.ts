@@ -1,0 +1,119 @@
+import type { ServerResponse } from 'node:http';
+
+import type { ByteReader } from '../storage/driver.ts';
+import { ClientGone, type Exchange } from './exchange.ts';
+
+/** A client that takes nothing for so long loses its connection. */
+const IDLE_MS = 300_000;
+
+export interface StreamHead {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | number>>;
+}
+
+/**
+ * Answers with the bytes of a reader and closes it.
+ *
+ * Reads the next buffer while the socket still sends the one before; the reader alternates two, so a third is
+ * asked for only when the first has left. (A stream with `pipe` is three to four times slower.)
+ *
+ * A failure before the first byte is thrown, and can still be answered. Later ones end the connection, because
+ * the client must not take a short body for a whole one; they are kept in `exchange.failure`.
+ */
+export async function streamBlob(exchange: Exchange, head: StreamHead, reader: ByteReader): Promise<void> {
+  try {
+    const first = await reader.read();
+    if (exchange.clientGone) throw new ClientGone();
+    exchange.reply.hijack();
+    await send(exchange, head, reader, first);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function send(
+  exchange: Exchange,
+  { status, headers }: StreamHead,
+  reader: ByteReader,
+  first: Uint8Array | undefined,
+): Promise<void> {
+  const { response } = exchange;
+  exchange.streamedBytes = 0;
+  try {
+    response.socket?.setTimeout(IDLE_MS);
+    response.writeHead(status, headersWith(exchange, headers));
+    await sendViews(exchange, reader, first);
+    await end(response);
+  } catch (error) {
+    exchange.failure = error;
+    response.destroy();
+  }
+}
+
+async function sendViews(
+  exchange: Exchange,
+  reader: ByteReader,
+  first: Uint8Array | undefined,
+): Promise<void> {
+  const writer = new Writer(exchange.response);
+  let view = first;
+  while (view) {
+    await writer.idle();
+    writer.write(view);
+    exchange.streamedBytes = (exchange.streamedBytes ?? 0) + view.length;
+    view = await reader.read();
+  }
+  await writer.idle();
+}
+
+/** Headers that hooks have set; hijacking an answer leaves them out. */
+function headersWith(
+  { reply }: Exchange,
+  headers: StreamHead['headers'],
+): Record<string, string | number | string[]> {
+  const merged: Record<string, string | number | string[]> = {};
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) merged[name] = value;
+  }
+  return { ...merged, ...headers };
+}
+
+/** Writes one buffer at a time and tells when it may be used again. */
+class Writer {
+  readonly #response: ServerResponse;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  /** Rejects when the client has gone. */
+  idle(): Promise<void> {
+    return this.#writing;
+  }
+
+  write(view: Uint8Array): void {
+    const response = this.#response;
+    this.#writing = new Promise((resolve, reject) => {
+      const gone = (): void => reject(new ClientGone());
+      response.once('close', gone);
+      // The callback, not 'drain': it comes when the system has the bytes, however small the buffer.
+      response.write(view, (error) => {
+        response.off('close', gone);
+        if (error) reject(error);
+        else resolve();
+      });
+      if (response.destroyed) gone();
+    });
+    // Awaited at the next `idle`; a rejection before that must not count as unhandled.
+    this.#writing.catch(() => undefined);
+  }
+}
+
+function end(response: ServerResponse): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (response.destroyed) reject(new ClientGone());
+    response.once('close', () => (response.writableFinished ? resolve() : reject(new ClientGone())));
+    response.end();
+  });
+}

@@ -1,0 +1,87 @@
+import type { IncomingMessage } from 'node:http';
+
+import { DistributionError } from '../distribution/errors.ts';
+import type { UploadBody } from '../distribution/upload-service.ts';
+import type { Exchange } from './exchange.ts';
+import { parseContentRange } from './range.ts';
+
+/** A connection that sends nothing of an announced body for so long is closed. */
+const IDLE_MS = 120_000;
+
+/** False when the request has no body, or an empty one of a known length. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0').trim() !== '0';
+}
+
+/**
+ * The body of an upload request, read as it arrives.
+ *
+ * @throws DistributionError RANGE_INVALID for a Content-Range that cannot be read, SIZE_INVALID when it does not
+ * agree with Content-Length
+ */
+export function uploadBody(exchange: Exchange): UploadBody {
+  const { headers } = exchange.request;
+  const range = parseContentRange(headers['content-range']);
+  if (range === 'invalid') throw new DistributionError('RANGE_INVALID', { message: 'invalid Content-Range' });
+  const length = contentLength(exchange.request);
+  const rangeLength = range && range.end - range.start + 1;
+  if (rangeLength !== undefined && length !== undefined && rangeLength !== length) {
+    throw new DistributionError('SIZE_INVALID', { message: 'Content-Range and Content-Length differ' });
+  }
+  const known = length ?? rangeLength;
+  return {
+    data: chunksOf(exchange),
+    ...(known === undefined ? {} : { length: known }),
+    ...(range ? { start: range.start } : {}),
+  };
+}
+
+/**
+ * Reads a whole body into memory.
+ *
+ * @throws DistributionError MANIFEST_INVALID with status 413 as soon as it is known to be longer than `limit`
+ */
+export async function readBounded(exchange: Exchange, limit: number): Promise<Uint8Array> {
+  if ((contentLength(exchange.request) ?? 0) > limit) throw tooLarge(limit);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunksOf(exchange)) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge(limit);
+    chunks.push(chunk);
+  }
+  const [only] = chunks;
+  return chunks.length === 1 && only ? only : Buffer.concat(chunks, size);
+}
+
+/** Leaves the connection intact when the reader stops early, so that an answer can still be sent. */
+async function* chunksOf(exchange: Exchange): AsyncGenerator<Uint8Array, void, undefined> {
+  const { request } = exchange;
+  exchange.acceptBody();
+  request.socket.setTimeout(IDLE_MS);
+  try {
+    const chunks: AsyncIterable<Uint8Array> = request.iterator({ destroyOnReturn: false });
+    for await (const chunk of chunks) {
+      exchange.receivedBytes += chunk.length;
+      yield chunk;
+    }
+  } finally {
+    request.socket?.setTimeout(0);
+  }
+}
+
+function contentLength({ headers }: IncomingMessage): number | undefined {
+  const text = headers['content-length'];
+  if (text === undefined || headers['transfer-encoding'] !== undefined) return undefined;
+  const length = Number(text);
+  if (!Number.isSafeInteger(length)) throw new DistributionError('SIZE_INVALID');
+  return length;
+}
+
+function tooLarge(limit: number): DistributionError {
+  return new DistributionError('MANIFEST_INVALID', {
+    status: 413,
+    message: `manifest is longer than ${limit} bytes`,
+    detail: { limit },
+  });
+}

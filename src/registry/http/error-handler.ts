@@ -1,0 +1,92 @@
+import type { FastifyError } from 'fastify';
+
+import { errorCode, errorMessage } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/logger.ts';
+import { DistributionError, RangeInvalid, toDistributionError } from '../distribution/errors.ts';
+import type { Exchange } from './exchange.ts';
+import { uploadHeaders } from './headers.ts';
+import { respond } from './respond.ts';
+import { MethodNotAllowed } from './router.ts';
+
+/** The rest of a body that nobody wants is read for so long, so that the client gets to read the answer. */
+const LINGER_MS = 5000;
+/** What a client that meets 429 or 503 is asked to wait, unless more is known. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** Answers with an error, in the form of the OCI dist-spec ("Error Codes"). */
+export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): void {
+  if (exchange.clientGone || exchange.response.headersSent) {
+    exchange.failure ??= thrown;
+    exchange.response.destroy();
+    return;
+  }
+  const error = isFastifyError(thrown) ? fromFastify(thrown) : toDistributionError(thrown);
+  if (error.status >= 500) logFailure(exchange, error, logger);
+  exchange.failure = error;
+  dropBody(exchange);
+  respond(exchange, { status: error.status, headers: errorHeaders(exchange, error), body: errorBody(error) });
+}
+
+/** The body of an error answer. */
+export function errorBody({ code, message, detail }: DistributionError): object {
+  return { errors: [{ code, message, ...(detail === undefined ? {} : { detail }) }] };
+}
+
+function errorHeaders({ reply }: Exchange, error: DistributionError): Record<string, string> {
+  if (error instanceof RangeInvalid) return uploadHeaders(error.upload);
+  if (error instanceof MethodNotAllowed) return { allow: error.allowed.join(', ') };
+  const temporary = error.status === 429 || error.status === 503;
+  if (temporary && !reply.hasHeader('retry-after')) return { 'retry-after': String(RETRY_AFTER_SECONDS) };
+  return {};
+}
+
+/**
+ * Deals with a body that was not read to its end. One that the client still holds back (`Expect:
+ * 100-continue`) may or may not come, so that nothing after it could be told apart: the connection is closed.
+ * Otherwise Node discards what arrives; a client that goes on for long is cut off.
+ */
+function dropBody({ request, response, reply, expectsContinue }: Exchange): void {
+  if (request.complete) return;
+  if (expectsContinue) {
+    reply.header('connection', 'close');
+    return;
+  }
+  const { socket } = request;
+  response.once('close', () => {
+    if (request.complete || socket.destroyed) return;
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    timer.unref();
+    request.once('close', () => clearTimeout(timer));
+  });
+}
+
+function logFailure({ id, method, path }: Exchange, error: DistributionError, logger: Logger): void {
+  const { cause } = error;
+  const known = cause === undefined ? error : cause;
+  const fields = {
+    requestId: id,
+    method,
+    path,
+    code: error.code,
+    cause: errorMessage(known),
+    causeCode: errorCode(known),
+    // An expected failure is told by its message; only for an unknown one the place matters.
+    ...(error.code === 'UNKNOWN' && known instanceof Error ? { stack: known.stack } : {}),
+  };
+  if (error.code === 'UNAVAILABLE') logger.warn(fields, 'request failed');
+  else logger.error(fields, 'request failed');
+}
+
+function isFastifyError(error: unknown): error is FastifyError {
+  return error instanceof Error && (errorCode(error)?.startsWith('FST_') ?? false);
+}
+
+/** Refusals of the framework: malformed escapes in the path, malformed Content-Type. */
+function fromFastify(error: FastifyError): DistributionError {
+  const status = error.statusCode ?? 500;
+  if (status >= 500) return new DistributionError('UNKNOWN', { cause: error });
+  if (status === 415) {
+    return new DistributionError('UNSUPPORTED', { status, message: 'invalid Content-Type', cause: error });
+  }
+  return new DistributionError('NAME_INVALID', { status, message: 'invalid request path', cause: error });
+}

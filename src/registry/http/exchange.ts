@@ -1,0 +1,119 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+import type { Action } from '../auth/types.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the first hook; see {@link exchangeOf}. */
+    exchange: Exchange | undefined;
+  }
+}
+
+/** A request that this server knows how to answer. */
+export interface Match {
+  /** Name of the endpoint in the metrics. */
+  readonly label: string;
+  /** What the caller must be allowed to do. */
+  readonly action: Action;
+  /** Answers it. */
+  run(exchange: Exchange): Promise<void>;
+}
+
+/** One request and its answer, as the hooks and routes of this folder see them. */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly reply: FastifyReply;
+  /** For the log and the header `X-Request-Id`. */
+  readonly id: string;
+  /** Milliseconds on the monotonic clock. */
+  readonly startedAt: number;
+  /** Kept because the socket may be gone when it is asked for. */
+  readonly remoteAddress: string | undefined;
+  /** What the request was found to be; undefined when it is nothing that this server knows. */
+  match: Match | undefined;
+  /** Name of a user whose password was right. */
+  user: string | undefined;
+  /** Bytes of the body of the request that were read. */
+  receivedBytes = 0;
+  /** Bytes of the body of the answer that were sent, when it was streamed. */
+  streamedBytes: number | undefined;
+  /** What the answer failed with after its head was sent. */
+  failure: unknown;
+  #query: URLSearchParams | undefined;
+  #abort: AbortController | undefined;
+  #continued = false;
+
+  constructor(request: FastifyRequest, reply: FastifyReply, start: { id: string; startedAt: number }) {
+    this.request = request.raw;
+    this.response = reply.raw;
+    this.reply = reply;
+    this.id = start.id;
+    this.startedAt = start.startedAt;
+    this.remoteAddress = request.raw.socket?.remoteAddress;
+  }
+
+  get method(): string {
+    return this.request.method ?? 'GET';
+  }
+
+  /** Request target as it was sent, without its query. */
+  get path(): string {
+    const url = this.request.url ?? '/';
+    const end = url.indexOf('?');
+    return end === -1 ? url : url.slice(0, end);
+  }
+
+  get query(): URLSearchParams {
+    const url = this.request.url ?? '/';
+    const start = url.indexOf('?');
+    this.#query ??= new URLSearchParams(start === -1 ? '' : url.slice(start + 1));
+    return this.#query;
+  }
+
+  /** True when nobody is there to read an answer. */
+  get clientGone(): boolean {
+    return this.response.destroyed && !this.response.writableFinished;
+  }
+
+  /** Aborted when the client goes away before the answer has ended. */
+  get signal(): AbortSignal {
+    if (!this.#abort) {
+      const abort = new AbortController();
+      this.#abort = abort;
+      if (this.clientGone) abort.abort(new ClientGone());
+      this.response.once('close', () => {
+        if (!this.response.writableFinished) abort.abort(new ClientGone());
+      });
+    }
+    return this.#abort.signal;
+  }
+
+  get expectsContinue(): boolean {
+    return !this.#continued && /(?:^|\W)100-continue(?:$|\W)/i.test(this.request.headers.expect ?? '');
+  }
+
+  /** Tells a client that waits for it (`Expect: 100-continue`) to send the body. */
+  acceptBody(): void {
+    if (!this.expectsContinue) return;
+    this.#continued = true;
+    this.response.writeContinue();
+  }
+}
+
+/** Why work for a request stops when its client has gone. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone';
+
+  constructor() {
+    super('the client has closed the connection');
+  }
+}
+
+/** @throws Error when the first hook has not run, which is a fault of this program */
+export function exchangeOf(request: FastifyRequest): Exchange {
+  if (!request.exchange) throw new Error('the request has no exchange');
+  return request.exchange;
+}

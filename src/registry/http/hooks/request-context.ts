@@ -1,0 +1,52 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+import { DistributionError } from '../../distribution/errors.ts';
+import { Exchange } from '../exchange.ts';
+import { parseTarget } from '../path.ts';
+import { match, type Endpoints } from '../router.ts';
+
+export interface BeginDependencies {
+  /** Makes request ids. */
+  readonly newId: () => string;
+  /** Milliseconds on the monotonic clock. */
+  readonly monotonic: () => number;
+}
+
+export interface MatchDependencies {
+  readonly endpoints: Endpoints;
+  /** True once the server is stopping: what comes now belongs to another one. */
+  readonly draining: () => boolean;
+}
+
+/** An id that a proxy in front may have given; anything else could forge log lines or be used to flood them. */
+const SANE_ID = /^[A-Za-z0-9._:=+/-]{1,64}$/;
+
+/** Begins the exchange of a request, so that every other hook and the error handler find it. */
+export function beginExchange(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { newId, monotonic }: BeginDependencies,
+): Exchange {
+  const given = request.headers['x-request-id'];
+  const id = typeof given === 'string' && SANE_ID.test(given) ? given : newId();
+  const exchange = new Exchange(request, reply, { id, startedAt: monotonic() });
+  request.exchange = exchange;
+  reply.header('docker-distribution-api-version', 'registry/2.0').header('x-request-id', id);
+  return exchange;
+}
+
+/**
+ * Finds out what a request wants.
+ *
+ * @throws DistributionError UNAVAILABLE while draining, UNSUPPORTED with status 404 or 405, and those of
+ * `parseTarget`
+ */
+export function matchExchange(exchange: Exchange, dependencies: MatchDependencies): void {
+  if (dependencies.draining()) {
+    exchange.reply.header('connection', 'close');
+    throw new DistributionError('UNAVAILABLE', { message: 'the server is stopping' });
+  }
+  const target = parseTarget(exchange.request.url ?? '/');
+  if (!target) throw new DistributionError('UNSUPPORTED', { status: 404, message: 'no such endpoint' });
+  exchange.match = match(dependencies.endpoints, target, exchange.method);
+}
