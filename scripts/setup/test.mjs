@@ -66,10 +66,9 @@ async function prepareAndRun(tier, tools, reports) {
   try {
     await prepare(tier, tools);
   } catch (error) {
-    if (!(error instanceof SetupError)) {
-      throw error;
-    }
-    reporter.say(`\nerror: ${tier.name} cannot run: ${error.message}`);
+    reporter.say(
+      `\nerror: ${tier.name} cannot run: ${error instanceof SetupError ? error.message : error.stack}`,
+    );
     return { passed: 0, failed: 1, skipped: 0 };
   }
   reporter.say(`\n=== ${tier.name}`);
