@@ -73,7 +73,9 @@ describe.each(Object.entries(SCENARIOS))('scenario %s', (name, spec) => {
     const files = [...config.matchAll(/"(\/etc\/registry\/[^"]+)"/g)].map((match) => match[1] ?? '');
 
     const folders = files.map((file) =>
-      mounts.find((mount) => file.startsWith(`${readText(mount, 'mountPath')}/`) && !isConfigFolder(mount)),
+      mounts.find(
+        (mount) => `${file}/`.startsWith(`${readText(mount, 'mountPath')}/`) && !isConfigFolder(mount),
+      ),
     );
 
     expect(folders.map((mount) => read(mount, 'readOnly'))).toEqual(files.map(() => true));

@@ -66,5 +66,6 @@ export interface Facts {
   readonly live: readonly KubeObject[];
   /** Kinds of optional APIs that the cluster serves. */
   readonly serves: { readonly serviceMonitor: boolean };
+  /** Oldest first, without those that are on their way out. */
   readonly pods: readonly PodFacts[];
 }

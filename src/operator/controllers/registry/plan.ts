@@ -46,10 +46,9 @@ function applyActions(
 function deleteActions(registry: Registry, facts: Facts, held: readonly ObjectRef[]): Action[] {
   return inventory(registry, facts)
     .filter(({ wanted, removable }) => removable && !wanted)
-    .map((item) => liveObject(facts, item))
-    .filter((live) => live !== undefined && isWritable(registry, live) && !isHeld(held, live))
-    .filter((live) => live !== undefined && !isInUse(registry, facts, live))
-    .flatMap((live): Action[] => (live === undefined ? [] : [{ type: 'delete', live }]));
+    .flatMap((item) => liveObject(facts, item) ?? [])
+    .filter((live) => isWritable(registry, live) && !isHeld(held, live) && !isInUse(registry, facts, live))
+    .map((live) => ({ type: 'delete', live }));
 }
 
 function isWritable(registry: Registry, live: KubeObject): boolean {

@@ -38,11 +38,10 @@ export function statusOf(situation: Situation): StatusState {
   };
 }
 
-/** The version that runs; during an upgrade the one that every pod has left behind is not told any more. */
+/** The version of the newest pod that answers. */
 function versionOf({ facts }: Situation): Pick<RegistryStatus, 'version'> {
-  const versions = facts.pods.flatMap(({ version }) => version ?? []).toSorted();
-  const version = versions.at(-1);
-  return version === undefined ? {} : { version };
+  const newest = facts.pods.findLast(({ version }) => version !== undefined);
+  return newest?.version === undefined ? {} : { version: newest.version };
 }
 
 function configOf({ facts }: Situation, hash: string): RegistryStatus['config'] {
