@@ -3,6 +3,9 @@ export class SetupError extends Error {
   name = 'SetupError';
 }
 
+/** A step that takes minutes says so this often. */
+const HEARTBEAT_MILLISECONDS = 60_000;
+
 /** @param {number} milliseconds @returns {string} such as "0.4 s" or "4 min 09 s" */
 export function duration(milliseconds) {
   const seconds = milliseconds / 1000;
@@ -59,10 +62,17 @@ class Reporter {
    */
   async step(title, action) {
     const started = performance.now();
+    const elapsed = () => duration(performance.now() - started);
+    const short = title.split(' (')[0];
     this.say(`» ${title}`);
-    const result = await action();
-    this.say(`  ${title.split(' (')[0]}: ${duration(performance.now() - started)}`);
-    return result;
+    const heartbeat = setInterval(() => this.say(`  still ${short}: ${elapsed()}`), HEARTBEAT_MILLISECONDS);
+    try {
+      const result = await action();
+      this.say(`  ${short}: ${elapsed()}`);
+      return result;
+    } finally {
+      clearInterval(heartbeat);
+    }
   }
 }
 
