@@ -19,6 +19,8 @@ export interface Layer {
   readonly deniedBuiltins?: readonly string[];
 }
 
+/** The project's own package.json, for its version. */
+const PACKAGE = /^\.\.\/package\.json$/;
 const API = /^api\//;
 const API_CONFIG = /^api\/(registry-config|loaded-hash)\.ts$/;
 const SHARED = /^shared\//;
@@ -47,7 +49,7 @@ const TYPES_OF_HALF: Readonly<Record<string, readonly RegExp[]>> = {
 
 export const LAYERS: readonly Layer[] = [
   { name: 'api', files: API, packages: ['zod'] },
-  { name: 'shared', files: SHARED, uses: [/^\.\.\/package\.json$/], packages: ['pino', 'prom-client'] },
+  { name: 'shared', files: SHARED, uses: [PACKAGE], packages: ['pino', 'prom-client'] },
 
   { name: 'storage port', files: STORAGE_PORT, builtins: [] },
   {
@@ -81,7 +83,13 @@ export const LAYERS: readonly Layer[] = [
     packages: ['jose', 'bcryptjs'],
     deniedBuiltins: FILE_SYSTEM,
   },
-  { name: 'registry configuration', files: /^registry\/config\//, uses: [API, SHARED], packages: ['yaml'] },
+  {
+    name: 'registry configuration',
+    files: /^registry\/config\//,
+    uses: [API, SHARED],
+    packages: ['yaml'],
+    packageTypes: ['zod'],
+  },
   {
     name: 'http',
     files: /^registry\/http\//,
@@ -90,11 +98,11 @@ export const LAYERS: readonly Layer[] = [
     packages: ['fastify'],
   },
   { name: 'registry metrics', files: /^registry\/metrics\.ts$/, uses: [SHARED], packages: ['prom-client'] },
-  { name: 'hash worker', files: /^registry\/hash-worker\.ts$/, uses: [SHARED] },
+  { name: 'hash worker', files: /^registry\/hash-worker\.ts$/, uses: [SHARED], usesTypes: [DISTRIBUTION] },
   {
     name: 'registry root',
     files: /^registry\/[^/]+\.ts$/,
-    uses: [/^registry\//, API, SHARED],
+    uses: [/^registry\//, API, SHARED, PACKAGE],
     packages: ['fastify', 'pino', 'prom-client'],
   },
 
@@ -133,7 +141,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: 'operator root',
     files: /^operator\/[^/]+\.ts$/,
-    uses: [/^operator\//, API, SHARED],
+    uses: [/^operator\//, API, SHARED, PACKAGE],
     packages: ['prom-client', '@kubernetes/client-node'],
   },
 ];
