@@ -162,9 +162,9 @@ export class DistributionError extends AppError {
   readonly detail?: unknown;
 
   constructor(code: DistributionErrorCode, options: DistributionErrorOptions = {}) {
-    const entry = catalogueEntry(code);
-    super(code, options.message ?? entry.message, { cause: options.cause });
-    this.status = options.status ?? entry.status;
+    const entry = ENTRIES.get(code);
+    super(code, options.message ?? entry?.message ?? code, { cause: options.cause });
+    this.status = options.status ?? entry?.status ?? 500;
     if (options.detail !== undefined) this.detail = options.detail;
   }
 }
@@ -195,35 +195,20 @@ export class RangeInvalid extends DistributionError {
 export function toDistributionError(error: unknown): DistributionError {
   if (error instanceof DistributionError) return error;
   if (!(error instanceof StorageError)) return new DistributionError('UNKNOWN', { cause: error });
-  const { code, ...options } = storageFailure(error.code);
-  return new DistributionError(code, { ...options, cause: error });
+  const failure = STORAGE_FAILURES[error.code];
+  if (failure === undefined) return new DistributionError('UNKNOWN', { cause: error });
+  return new DistributionError(failure.code, { ...failure, cause: error });
 }
 
-function storageFailure(code: StorageErrorCode): { code: DistributionErrorCode } & DistributionErrorOptions {
-  switch (code) {
-    case 'INVALID_RANGE':
-      return { code: 'RANGE_INVALID' };
-    case 'NO_SPACE':
-      return { code: 'UNAVAILABLE', status: 507, message: 'no space left in the storage' };
-    case 'UNAVAILABLE':
-      return { code: 'UNAVAILABLE', message: 'the storage does not answer' };
-    case 'ACCESS_DENIED':
-    case 'INVALID_KEY':
-    case 'NOT_FOUND':
-    case 'READ_FAILED':
-    case 'SESSION_BUSY':
-    case 'TOO_LARGE':
-      return { code: 'UNKNOWN', message: 'the storage failed' };
-  }
-}
-
-function catalogueEntry(code: DistributionErrorCode): ErrorCatalogueEntry {
-  return ERROR_CATALOGUE.find((entry) => entry.code === code) ?? FALLBACK;
-}
-
-const FALLBACK: ErrorCatalogueEntry = {
-  code: 'UNKNOWN',
-  status: 500,
-  message: 'unknown error',
-  description: '',
+/** What clients are told of failures of the storage; every other code is our own mistake. */
+const STORAGE_FAILURES: Partial<
+  Record<StorageErrorCode, { readonly code: DistributionErrorCode } & DistributionErrorOptions>
+> = {
+  INVALID_RANGE: { code: 'RANGE_INVALID' },
+  NO_SPACE: { code: 'UNAVAILABLE', status: 507, message: 'no space left in the storage' },
+  UNAVAILABLE: { code: 'UNAVAILABLE', message: 'the storage does not answer' },
 };
+
+const ENTRIES: ReadonlyMap<string, ErrorCatalogueEntry> = new Map(
+  ERROR_CATALOGUE.map((entry) => [entry.code, entry]),
+);

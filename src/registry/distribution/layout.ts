@@ -70,9 +70,6 @@ export function listedKey(prefix: string, name: string): StorageKey {
 /** Prefix of all repositories. */
 export const REPOSITORIES_PREFIX = `${ROOT}/repositories/`;
 
-/** Folders that hold what a repository has; a repository exists as long as one of them does. */
-export const REPOSITORY_CONTENT_FOLDERS: readonly string[] = ['_layers/', '_manifests/'];
-
 /** @param path of a repository, or of a folder that only holds repositories (`library`); empty for the root */
 export function repositoryFolderPrefix(path: string): string {
   return path === '' ? REPOSITORIES_PREFIX : `${REPOSITORIES_PREFIX}${path}/`;

@@ -1,0 +1,26 @@
+/**
+ * Runs `work` on every item, at most `limit` at a time, and stops taking items at the first failure.
+ *
+ * @returns when everything that was started has ended
+ * @throws the first failure
+ */
+export async function mapConcurrently<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const running = new Set<Promise<void>>();
+  let failure: { readonly error: unknown } | undefined;
+  for await (const item of items) {
+    const task = work(item)
+      .catch((error: unknown) => {
+        failure ??= { error };
+      })
+      .finally(() => running.delete(task));
+    running.add(task);
+    if (running.size >= limit) await Promise.race(running);
+    if (failure !== undefined) break;
+  }
+  await Promise.all(running);
+  if (failure !== undefined) throw failure.error;
+}

@@ -1,0 +1,75 @@
+import type { StorageDriver } from '../storage/driver.ts';
+import { mapConcurrently } from './concurrency.ts';
+import type { Descriptor } from './descriptor.ts';
+import { blobDataKey, layerLinkKey, revisionLinkKey } from './layout.ts';
+import type { Links } from './links.ts';
+import type { ManifestContent, ManifestDescriptor } from './manifest-schema.ts';
+import { isManifestMediaType } from './media-types.ts';
+import type { RepositoryName } from './names.ts';
+import type { ServiceCall } from './service-dependencies.ts';
+
+/** What must be in the repository before a manifest is. */
+export interface RequiredContent {
+  readonly kind: 'blob' | 'manifest' | 'any';
+  readonly descriptor: Descriptor;
+}
+
+/** References that are looked for at the same time. */
+const CONCURRENCY = 16;
+/** Missing references that are reported; the search ends there. */
+const MAX_REPORTED = 64;
+
+/**
+ * The content that a manifest needs, each once.
+ *
+ * Not needed: content with `urls`, which clients fetch elsewhere, and the `subject`, which may be pushed later
+ * (OCI dist-spec "Pushing Manifests with Subject"). A child of an index that is of no manifest type (build
+ * caches list layers there) may be either.
+ */
+export function requiredContent(content: ManifestContent): readonly RequiredContent[] {
+  const required = new Map<string, RequiredContent>();
+  const add = (kind: RequiredContent['kind'], descriptor: ManifestDescriptor): void => {
+    if (descriptor.urls.length === 0) required.set(descriptor.digest, { kind, descriptor });
+  };
+  if (content.kind === 'image') {
+    for (const descriptor of [content.config, ...content.layers]) add('blob', descriptor);
+  } else {
+    for (const child of content.manifests)
+      add(isManifestMediaType(child.mediaType) ? 'manifest' : 'any', child);
+  }
+  return [...required.values()];
+}
+
+/** Those of the required contents that the repository does not have; at most 64. */
+export async function findMissing(
+  store: { readonly storage: StorageDriver; readonly links: Links },
+  name: RepositoryName,
+  required: readonly RequiredContent[],
+  call: ServiceCall,
+): Promise<readonly Descriptor[]> {
+  const missing: Descriptor[] = [];
+  await mapConcurrently(untilFull(required, missing), CONCURRENCY, async ({ kind, descriptor }) => {
+    const { digest, mediaType, size } = descriptor;
+    const keys = {
+      blob: [layerLinkKey(name, digest)],
+      manifest: [revisionLinkKey(name, digest)],
+      any: [revisionLinkKey(name, digest), layerLinkKey(name, digest)],
+    }[kind];
+    for (const key of keys) {
+      const target = await store.links.resolve(key, digest, call);
+      if (target !== undefined && (await store.storage.stat(blobDataKey(target), call)) !== undefined) return;
+    }
+    missing.push({ mediaType, digest, size });
+  });
+  return missing;
+}
+
+function* untilFull(
+  required: readonly RequiredContent[],
+  missing: readonly Descriptor[],
+): Generator<RequiredContent> {
+  for (const item of required) {
+    if (missing.length >= MAX_REPORTED) return;
+    yield item;
+  }
+}

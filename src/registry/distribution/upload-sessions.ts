@@ -1,0 +1,215 @@
+import type { StorageDriver, StorageKey, WriteSession, WriteToken } from '../storage/driver.ts';
+import { isStorageError } from '../storage/errors.ts';
+import type { DigestAlgorithm } from './digest.ts';
+import type { Digester, Digesters } from './digester.ts';
+import { DistributionError, RangeInvalid, type UploadStatus } from './errors.ts';
+import { uploadDataKey, uploadStartedKey } from './layout.ts';
+import type { RepositoryName, UploadId } from './names.ts';
+import type { ServiceDependencies, ServiceLogger } from './service-dependencies.ts';
+import { type UploadLock, UploadLocks } from './upload-locks.ts';
+import { UploadMemory } from './upload-memory.ts';
+
+/** Which upload session of which repository. */
+export interface UploadSite {
+  readonly repository: RepositoryName;
+  readonly id: UploadId;
+}
+
+/** An upload that one request holds. */
+export interface OpenUpload extends UploadSite {
+  readonly session: WriteSession;
+  /** Undefined when this process has not seen every byte of it. */
+  readonly digester: Digester | undefined;
+}
+
+/** What a request does with the session it holds. */
+type Work<U, T> = (upload: U, interrupted: AbortSignal) => Promise<T>;
+
+/**
+ * Opens and suspends upload sessions: one request at a time per session, with the running digest where this
+ * process has seen every byte.
+ */
+export class UploadSessions {
+  readonly #storage: StorageDriver;
+  readonly #digests: Digesters;
+  readonly #logger: ServiceLogger | undefined;
+  readonly #locks = new UploadLocks();
+  readonly #memory = new UploadMemory();
+  #closed = false;
+
+  constructor({ storage, digests, logger }: Pick<ServiceDependencies, 'storage' | 'digests' | 'logger'>) {
+    this.#storage = storage;
+    this.#digests = digests;
+    this.#logger = logger;
+  }
+
+  /** Digests a session that is about to start with further algorithms than sha256. */
+  expect(site: UploadSite, algorithm: DigestAlgorithm): void {
+    if (algorithm === 'sha256') return;
+    this.#memory.keep(keyOf(site), { digester: this.#digester(algorithm), token: undefined });
+  }
+
+  /**
+   * Runs `work` with the session as its only user; `work` ends the session or {@link leave}s it.
+   *
+   * @throws RangeInvalid when another request, here or in another process, writes to it
+   */
+  async hold<T>(site: UploadSite, work: Work<OpenUpload | undefined, T>): Promise<T> {
+    return this.#run({ site, inspecting: false, open: () => this.#open(site) }, work);
+  }
+
+  /** As {@link hold}, for a session that nobody else knows of. */
+  async holdNew<T>(site: UploadSite, algorithm: DigestAlgorithm, work: Work<OpenUpload, T>): Promise<T> {
+    return this.#run({ site, inspecting: false, open: () => this.#create(site, algorithm) }, work);
+  }
+
+  /** Where the upload stands, also while somebody writes to it. Undefined when there is no such session. */
+  async inspect(site: UploadSite): Promise<UploadStatus | undefined> {
+    try {
+      return await this.#run(
+        { site, inspecting: true, open: () => this.#open(site) },
+        async (upload) => upload && this.leave(upload),
+      );
+    } catch (error) {
+      if (error instanceof RangeInvalid) return error.upload;
+      throw error;
+    }
+  }
+
+  /** True while a request of this process uses the session. */
+  isHeld(site: UploadSite): boolean {
+    return this.#locks.holder(keyOf(site)) !== undefined;
+  }
+
+  /** Makes the request that holds the session give up, and waits until it has. */
+  async interrupt(site: UploadSite, reason: DistributionError): Promise<void> {
+    const holder = this.#locks.holder(keyOf(site));
+    holder?.controller.abort(reason);
+    await holder?.done;
+  }
+
+  /** Makes every byte durable and lets others go on with the session. */
+  async leave(upload: OpenUpload): Promise<UploadStatus> {
+    const { repository, id, session, digester } = upload;
+    let token: WriteToken;
+    try {
+      token = await session.suspend();
+      await digester?.park();
+    } catch (error) {
+      digester?.close();
+      throw error;
+    }
+    if (digester?.size === session.offset) this.#memory.keep(keyOf(upload), { digester, token });
+    else digester?.close();
+    return { repository, id, offset: session.offset };
+  }
+
+  /** As {@link leave} after a failure, which is what the client is told, whatever else fails. */
+  async leaveAfterFailure(upload: OpenUpload): Promise<void> {
+    try {
+      await this.leave(upload);
+    } catch (error) {
+      this.#logger?.warn({ err: error, repository: upload.repository }, 'an upload could not be suspended');
+    }
+  }
+
+  /** Forgets every byte after a failure, which is what the client is told, whatever else fails. */
+  async discardAfterFailure(upload: OpenUpload): Promise<void> {
+    upload.digester?.close();
+    try {
+      await upload.session.abort();
+    } catch (error) {
+      this.#logger?.warn({ err: error, repository: upload.repository }, 'an upload could not be discarded');
+    }
+  }
+
+  /** Interrupts everything, and waits until every session is suspended. */
+  async close(reason: DistributionError): Promise<void> {
+    this.#closed = true;
+    const active = this.#locks.all();
+    for (const { controller } of active) controller.abort(reason);
+    await Promise.all(active.map(({ done }) => done));
+    this.#memory.clear();
+  }
+
+  async #run<U extends OpenUpload | undefined, T>(
+    { site, inspecting, open }: { site: UploadSite; inspecting: boolean; open: () => Promise<U> },
+    work: Work<U, T>,
+  ): Promise<T> {
+    const lock = await this.#lock(site, inspecting);
+    try {
+      const upload = await open();
+      lock.opened(upload?.session);
+      return await work(upload, lock.active.controller.signal);
+    } finally {
+      lock.release();
+    }
+  }
+
+  async #lock(site: UploadSite, inspecting: boolean): Promise<UploadLock> {
+    for (;;) {
+      if (this.#closed) throw new DistributionError('UNAVAILABLE', { message: 'the server is stopping' });
+      const lock = this.#locks.acquire(keyOf(site), inspecting);
+      if (lock !== undefined) return lock;
+      const writer = await this.#locks.writer(keyOf(site));
+      if (writer !== undefined) throw busy(site, writer.session.offset);
+    }
+  }
+
+  async #create(site: UploadSite, algorithm: DigestAlgorithm): Promise<OpenUpload> {
+    const session = await this.#storage.startWrite(keyOf(site));
+    return { ...site, session, digester: this.#digester(algorithm) };
+  }
+
+  /**
+   * The driver gets no signal: the session outlives the request's, because it is suspended after an abort.
+   */
+  async #open(site: UploadSite): Promise<OpenUpload | undefined> {
+    const remembered = this.#memory.take(keyOf(site));
+    try {
+      const session = await this.#resume(site, remembered?.token);
+      if (session === undefined) {
+        remembered?.digester.close();
+        return undefined;
+      }
+      return { ...site, session, digester: this.#matching(session, remembered?.digester) };
+    } catch (error) {
+      remembered?.digester.close();
+      throw error;
+    }
+  }
+
+  async #resume(site: UploadSite, token: WriteToken | undefined): Promise<WriteSession | undefined> {
+    try {
+      const resumed = await this.#storage.resumeWrite(keyOf(site), token);
+      if (resumed !== undefined) return resumed;
+      const started = await this.#storage.stat(uploadStartedKey(site.repository, site.id));
+      return started && (await this.#storage.startWrite(keyOf(site)));
+    } catch (error) {
+      if (!isStorageError(error, 'SESSION_BUSY')) throw error;
+      const partial = await this.#storage.stat(keyOf(site));
+      throw busy(site, partial?.size ?? 0, error);
+    }
+  }
+
+  #matching(session: WriteSession, digester: Digester | undefined): Digester | undefined {
+    if (digester?.size === session.offset) return digester;
+    digester?.close();
+    return session.offset === 0 ? this.#digester('sha256') : undefined;
+  }
+
+  /** Content is stored below its sha256, whatever the client names it by. */
+  #digester(algorithm: DigestAlgorithm): Digester {
+    return this.#digests.create(algorithm === 'sha256' ? ['sha256'] : ['sha256', algorithm]);
+  }
+}
+
+/** The key of the unfinished bytes also stands for the session. */
+function keyOf({ repository, id }: UploadSite): StorageKey {
+  return uploadDataKey(repository, id);
+}
+
+function busy({ repository, id }: UploadSite, offset: number, cause?: unknown): RangeInvalid {
+  const message = 'another request is writing to this upload';
+  return new RangeInvalid({ repository, id, offset }, message, { cause });
+}
