@@ -1,0 +1,95 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import type { Cluster } from '../cluster/cluster.ts';
+import { toolPath } from '../helpers/tools.ts';
+import { freePort, type RunningProcess, startProcess } from '../servers/process.ts';
+import { OPERATOR, sharedCluster } from './support/environment.ts';
+import { applyExamples, exampleName } from './support/examples.ts';
+import { eventually, list } from './support/objects.ts';
+
+interface Sample {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: readonly [number, string];
+}
+
+describe('Prometheus', () => {
+  let folder: string;
+  let prometheus: RunningProcess;
+  let port: number;
+
+  beforeAll(async () => {
+    const cluster = await sharedCluster();
+    await applyExamples(cluster);
+    folder = await mkdtemp(join(tmpdir(), 'prometheus-'));
+    port = await freePort();
+    await writeFile(join(folder, 'prometheus.yml'), JSON.stringify(await configuration(cluster)));
+    prometheus = await startProcess({
+      command: toolPath('prometheus'),
+      args: [
+        `--config.file=${join(folder, 'prometheus.yml')}`,
+        `--storage.tsdb.path=${join(folder, 'data')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      logFile: join(folder, 'log'),
+      ready: async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok,
+      timeoutMs: 20_000,
+    });
+  });
+  afterAll(async () => {
+    await prometheus?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function query(expression: string): Promise<Sample[]> {
+    const answer = await fetch(
+      `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`,
+    );
+    return ((await answer.json()) as { data: { result: Sample[] } }).data.result;
+  }
+
+  it('scrapes operator and registry', async () => {
+    const up = await eventually('both targets to be up', 30, async () => {
+      const samples = await query('up == 1');
+      return samples.length === 2 && samples;
+    });
+
+    expect(new Set(up.map(({ metric }) => metric['job']))).toEqual(new Set(['operator', 'registry']));
+  });
+
+  it.each([
+    ['registry', 'registry_http_requests_total'],
+    ['registry', 'registry_storage_action_seconds_count'],
+    ['registry', 'registry_tls_certificate_not_after_seconds'],
+    ['registry', 'process_resident_memory_bytes'],
+    ['operator', 'controller_runtime_reconcile_total'],
+    ['operator', 'workqueue_depth'],
+    ['operator', 'rest_client_requests_total'],
+  ])('finds of the %s: %s', async (job, metric) => {
+    const samples = await eventually(metric, 30, async () => {
+      const found = await query(`${metric}{job="${job}"}`);
+      return found.length > 0 && found;
+    });
+
+    expect(Number(samples[0]?.value[1])).not.toBeNaN();
+  });
+});
+
+async function configuration(cluster: Cluster): Promise<object> {
+  const name = await exampleName('quickstart.yaml');
+  const pods = await list(cluster, 'default', 'pods', `registry-operator.dev/registry=${name}`);
+  const services = await list(cluster, OPERATOR, 'services', `app.kubernetes.io/instance=${OPERATOR}`);
+  return {
+    global: { scrape_interval: '1s' },
+    scrape_configs: [
+      { job_name: 'registry', static_configs: [{ targets: [`${String(pods[0]?.status?.podIP)}:9090`] }] },
+      {
+        job_name: 'operator',
+        static_configs: [{ targets: [`${String(services[0]?.spec['clusterIP'])}:8080`] }],
+      },
+    ],
+  };
+}
