@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import packageJson from '../../../package.json' with { type: 'json' };
+import { toolPath } from '../../helpers/tools.ts';
+import { type Docker, startDocker } from '../../servers/docker.ts';
+import { buildImageArchive } from './build-image.ts';
+import { MEMORY_LIMIT, type RegistryContainer, startRegistryContainer } from './container.ts';
+
+const IMAGE = `ghcr.io/registry-operator/registry-operator:${packageJson.version}`;
+const REPOSITORY = 'team/app';
+const PULLS = 20;
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+
+/** What the image under test stores: as large as a small application. */
+const LAYERS = [randomBytes(40 << 20), randomBytes(8 << 20), randomBytes(100)];
+const CONFIG = Buffer.from('{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}');
+
+let folder: string;
+let docker: Docker;
+let registry: RegistryContainer;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'image-test-'));
+  const archive = await buildImageArchive(folder);
+  docker = await startDocker();
+  await promisify(execFile)(toolPath('docker'), ['load', '--quiet', '--input', archive]);
+  registry = await startRegistryContainer(IMAGE);
+});
+
+afterAll(async () => {
+  await registry?.[Symbol.asyncDispose]();
+  await docker?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+function descriptor(mediaType: string, bytes: Uint8Array): object {
+  return { mediaType, digest: digestOf(bytes), size: bytes.length };
+}
+
+const MANIFEST = Buffer.from(
+  JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MANIFEST_TYPE,
+    config: descriptor('application/vnd.oci.image.config.v1+json', CONFIG),
+    layers: LAYERS.map((layer) => descriptor('application/vnd.oci.image.layer.v1.tar', layer)),
+  }),
+);
+
+async function pushBlob(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  const started = await fetch(`${registry.url}/v2/${REPOSITORY}/blobs/uploads/`, { method: 'POST' });
+  const location = new URL(started.headers.get('location') ?? '', registry.url);
+  location.searchParams.set('digest', digestOf(bytes));
+  const finished = await fetch(location, {
+    method: 'PUT',
+    body: bytes,
+    headers: { 'content-type': 'application/octet-stream' },
+  });
+  expect([started.status, finished.status]).toEqual([202, 201]);
+}
+
+/** Reads a blob as it comes, so that what is measured is the server and not this process. */
+async function pulledDigest(digest: string): Promise<string> {
+  const response = await fetch(`${registry.url}/v2/${REPOSITORY}/blobs/${digest}`);
+  const hash = createHash('sha256');
+  for await (const chunk of response.body ?? []) hash.update(chunk);
+  return `sha256:${hash.digest('hex')}`;
+}
+
+async function pull(): Promise<string[]> {
+  const response = await fetch(`${registry.url}/v2/${REPOSITORY}/manifests/v1`, {
+    headers: { accept: MANIFEST_TYPE },
+  });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  const { config, layers } = JSON.parse(bytes.toString()) as {
+    config: { digest: string };
+    layers: { digest: string }[];
+  };
+  const blobs = await Promise.all([config, ...layers].map(({ digest }) => pulledDigest(digest)));
+  return [digestOf(bytes), ...blobs];
+}
+
+async function residentBytes(): Promise<number> {
+  const metrics = await (await fetch(`${registry.opsUrl}/metrics`)).text();
+  return Number(/^process_resident_memory_bytes (\S+)$/m.exec(metrics)?.[1]);
+}
+
+describe('the registry in a container like its Pod', () => {
+  it('takes an image and serves it to many clients at once within its memory', async () => {
+    for (const bytes of [...LAYERS, CONFIG]) await pushBlob(bytes);
+    const put = await fetch(`${registry.url}/v2/${REPOSITORY}/manifests/v1`, {
+      method: 'PUT',
+      body: MANIFEST,
+      headers: { 'content-type': MANIFEST_TYPE },
+    });
+    expect(put.status).toBe(201);
+
+    const pulls = await Promise.all(Array.from({ length: PULLS }, () => pull()));
+
+    const expected = [MANIFEST, CONFIG, ...LAYERS].map((bytes) => digestOf(bytes));
+    expect(pulls).toEqual(Array.from({ length: PULLS }, () => expected));
+    expect(await registry.state()).toMatchObject({ Running: true, OOMKilled: false });
+    expect(await residentBytes()).toBeLessThan(MEMORY_LIMIT);
+  });
+
+  it('brings both programs, which the user without rights can run', async () => {
+    const versions = await Promise.all(
+      ['registry', 'operator'].map((name) => registry.exec('/usr/bin/node', `/app/${name}.js`, '--version')),
+    );
+
+    expect(versions.map(({ exitCode, output }) => [exitCode, output.trim()])).toEqual([
+      [0, packageJson.version],
+      [0, packageJson.version],
+    ]);
+  });
+
+  it('has no shell to break into and no file to change', async () => {
+    const shells = await Promise.all(
+      ['/bin/sh', '/bin/bash', '/bin/busybox'].map((path) => registry.exec(path)),
+    );
+    const write = await registry.exec('/usr/bin/node', '-e', 'fs.writeFileSync("/app/registry.js", "")');
+
+    for (const { exitCode } of shells) expect(exitCode).toBeGreaterThan(125);
+    expect(write.output).toContain('EROFS');
+  });
+
+  it('finishes running requests after SIGTERM and exits with 0', async () => {
+    const [large] = LAYERS.map((bytes) => digestOf(bytes));
+    const response = await fetch(`${registry.url}/v2/${REPOSITORY}/blobs/${large}`);
+    const reader = response.body?.getReader();
+    const first = await reader?.read();
+
+    const terminated = registry.terminate();
+    const hash = createHash('sha256').update(first?.value ?? '');
+    for (let chunk = await reader?.read(); chunk?.done === false; chunk = await reader?.read())
+      hash.update(chunk.value);
+    await terminated;
+
+    expect(`sha256:${hash.digest('hex')}`).toBe(large);
+    expect(await registry.state()).toMatchObject({
+      Running: false,
+      OOMKilled: false,
+      ExitCode: 0,
+    });
+  });
+});
