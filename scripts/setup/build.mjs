@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { fingerprint } from './fingerprint.mjs';
@@ -18,13 +18,14 @@ export async function buildImage() {
   if (isBuilt(inputs)) {
     return;
   }
-  await reporter.step('making the bundles and the container image', async () => {
-    rmSync(STAMP, { force: true });
-    const log = join(CACHE, 'logs', 'image.log');
-    await runLogged(NODE, ['scripts/image.ts'], { log, env: projectEnvironment() });
-    mkdirSync(DIST, { recursive: true });
-    writeFileSync(STAMP, inputs);
-  });
+  rmSync(STAMP, { force: true });
+  await reporter.step('bundling the programs', () => run('scripts/build.ts', 'build'));
+  await reporter.step('making the container image', () => run('scripts/image.ts', 'image'));
+  writeFileSync(STAMP, inputs);
+}
+
+function run(script, name) {
+  return runLogged(NODE, [script], { log: join(CACHE, 'logs', `${name}.log`), env: projectEnvironment() });
 }
 
 function isBuilt(inputs) {

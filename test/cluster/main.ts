@@ -16,10 +16,14 @@ const CHART = join(ROOT, 'charts', 'registry-operator');
 const RELEASE = 'registry-operator';
 
 async function up(): Promise<void> {
-  const cluster = (await findCluster(ID)) ?? (await startCluster({ id: ID, stays: true }));
+  const running = await findCluster(ID);
+  const cluster = running ?? (await startCluster({ id: ID, stays: true }));
   console.log('the node is ready');
   await cluster.importImage(IMAGE);
   await installOperator(cluster);
+  if (running) {
+    await restartOperator(cluster);
+  }
   console.log(`the operator is installed
 
   export KUBECONFIG=${cluster.kubeconfig}
@@ -45,6 +49,13 @@ async function installOperator(cluster: Cluster): Promise<void> {
   const release = ['upgrade', '--install', RELEASE, CHART, '--namespace', RELEASE, '--create-namespace'];
   await command(toolPath('helm'), [...release, '--wait', '--timeout', '2m'], { env });
   await rm(home, { recursive: true, force: true });
+}
+
+/** A new image has the name of the one before, so nothing else would make the pods use it. */
+async function restartOperator(cluster: Cluster): Promise<void> {
+  const deployment = `deployment/${RELEASE}`;
+  await cluster.kubectl(['-n', RELEASE, 'rollout', 'restart', deployment]);
+  await cluster.kubectl(['-n', RELEASE, 'rollout', 'status', deployment, '--timeout=2m']);
 }
 
 async function down(): Promise<void> {
