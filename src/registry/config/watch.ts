@@ -19,8 +19,6 @@ export interface ReloadTargets {
   auth(config: RegistryConfig['auth']): void;
   logging(config: RegistryConfig['logging']): void;
   hosts(hosts: readonly string[]): void;
-  /** The files with the credentials of the storage may have changed. */
-  credentials(): void;
   /** A value could not be taken over; for the metrics. */
   failed(field: string): void;
 }
@@ -144,7 +142,6 @@ export class ConfigWatcher {
       }),
       this.#try('logging', () => targets.logging(config.logging)),
       this.#try('http.hosts', () => targets.hosts(config.http.hosts)),
-      this.#try('storage.credentialsDirectory', () => targets.credentials()),
     ];
   }
 

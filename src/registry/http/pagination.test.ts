@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from 'vitest';
 
-import { DistributionError } from '../distribution/errors.ts';
+import type { DistributionError } from '../distribution/errors.ts';
 import { MAX_PAGE, nextLink, parsePage } from './pagination.ts';
 
 describe('parsePage', () => {

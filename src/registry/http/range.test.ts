@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, bigInt, nat, option, property } from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 
 import { parseContentRange, parseRange } from './range.ts';
@@ -27,9 +27,9 @@ describe('parseRange', () => {
   });
 
   it('never leaves the object', () => {
-    const number = fc.option(fc.bigInt({ min: 0n, max: 2n ** 70n }), { nil: undefined });
-    fc.assert(
-      fc.property(number, number, fc.nat({ max: 5000 }), (first, last, size) => {
+    const number = option(bigInt({ min: 0n, max: 2n ** 70n }), { nil: undefined });
+    assert(
+      property(number, number, nat({ max: 5000 }), (first, last, size) => {
         const range = parseRange(`bytes=${first ?? ''}-${last ?? ''}`, size);
         if (range === undefined || range === 'unsatisfiable') return;
         expect(range.start).toBeGreaterThanOrEqual(0);

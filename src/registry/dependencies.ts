@@ -1,0 +1,80 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+
+import type { RegistryConfig } from '../api/registry-config.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { Logger } from '../shared/logger.ts';
+import type { Services } from './app.ts';
+import { HtpasswdAuthenticator } from './auth/htpasswd.ts';
+import { PasswordVerifier } from './auth/password-verifier.ts';
+import { AccessPolicy } from './auth/policy.ts';
+import { BlobService } from './distribution/blob-service.ts';
+import { CatalogService } from './distribution/catalog-service.ts';
+import { createDigesters } from './distribution/digester-pool.ts';
+import { ManifestService } from './distribution/manifest-service.ts';
+import { TagService } from './distribution/tag-service.ts';
+import { UploadService } from './distribution/upload-service.ts';
+import type { RegistryMetrics } from './metrics.ts';
+import { createStorage } from './storage/create.ts';
+import type { StorageDriver } from './storage/driver.ts';
+
+export interface DependencyOptions {
+  readonly config: RegistryConfig;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: RegistryMetrics;
+  /** Memory that this process may use, in bytes; 0 when there is no limit. */
+  readonly memoryLimit: number;
+}
+
+/** Everything that a running server is made of, apart from its sockets. */
+export interface Dependencies {
+  readonly storage: StorageDriver;
+  readonly services: Services;
+  readonly policy: AccessPolicy;
+  readonly passwords: HtpasswdAuthenticator;
+  /** Suspends uploads, then closes the storage and the threads. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes the parts of a server from its configuration.
+ *
+ * @throws StorageError when the storage cannot be opened
+ */
+export async function createDependencies(options: DependencyOptions): Promise<Dependencies> {
+  const { config, clock, logger, metrics } = options;
+  const storage = await createStorage(config.storage, {
+    metrics: metrics.storage,
+    bufferBytes: config.http.bufferBytes ?? defaultBufferBytes(options.memoryLimit),
+  });
+  const digests = createDigesters();
+  const shared = { storage, digests, clock, ids: { uuid: randomUUID }, logger };
+  const uploads = new UploadService(shared);
+  const verifier = new PasswordVerifier();
+  const passwords = new HtpasswdAuthenticator({ verifier, clock, cacheKey: randomBytes(32) });
+  return {
+    storage,
+    services: {
+      blobs: new BlobService(shared),
+      uploads,
+      manifests: new ManifestService(shared),
+      tags: new TagService(shared),
+      catalog: new CatalogService(shared),
+    },
+    policy: new AccessPolicy(config.auth, passwords),
+    passwords,
+    close: async () => {
+      await uploads.close();
+      await Promise.all([storage.close(), digests.close(), verifier.close()]);
+    },
+  };
+}
+
+const MAX_BUFFER_BYTES = 128 << 20;
+const MIN_BUFFER_BYTES = 4 << 20;
+
+/** A quarter of the memory limit, at most 128 MiB. */
+export function defaultBufferBytes(memoryLimit: number): number {
+  if (memoryLimit <= 0) return MAX_BUFFER_BYTES;
+  return Math.max(MIN_BUFFER_BYTES, Math.min(MAX_BUFFER_BYTES, Math.floor(memoryLimit / 4)));
+}

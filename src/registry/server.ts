@@ -1,0 +1,211 @@
+import { randomUUID } from 'node:crypto';
+
+import type { RegistryConfig } from '../api/registry-config.ts';
+import { formatAddress, parseAddress } from '../shared/address.ts';
+import type { Clock } from '../shared/clock.ts';
+import { errorMessage } from '../shared/errors.ts';
+import type { Logger, LogLevel } from '../shared/logger.ts';
+import { startOpsServer, type Check, type OpsServer } from '../shared/ops-server.ts';
+import { createApp, type App, type AppState } from './app.ts';
+import { certificateOf, htpasswdOf, type ConfigSource, type Snapshot } from './config/snapshot.ts';
+import type { LoadedCertificate } from './config/tls.ts';
+import { ConfigWatcher, type ReloadTargets } from './config/watch.ts';
+import { createDependencies, type Dependencies } from './dependencies.ts';
+import { normalizeHost } from './http/namespace.ts';
+import { drain, listen, ListenFailed, secureOptions } from './http/node-server.ts';
+import type { RegistryMetrics } from './metrics.ts';
+
+/** Time between looks at the configuration and its files. */
+const POLL_MS = 5000;
+/** Time that a change of several files gets to become complete. */
+const DEBOUNCE_MS = 100;
+/** A check of the storage that takes longer counts as failed. */
+const CHECK_MS = 5000;
+
+export interface ServerOptions {
+  readonly source: ConfigSource;
+  /** What `source` said at the start. */
+  readonly snapshot: Snapshot;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: RegistryMetrics;
+  /** Memory that this process may use, in bytes; 0 when there is no limit. */
+  readonly memoryLimit: number;
+}
+
+/** A registry server: the API, the operations port, and what keeps the two up to date. */
+export class RegistryServer {
+  readonly #options: ServerOptions;
+  readonly #dependencies: Dependencies;
+  readonly #app: App;
+  readonly #state: AppState;
+  readonly #watcher: ConfigWatcher;
+  #certificate: LoadedCertificate | undefined;
+  #ops: OpsServer | undefined;
+
+  /**
+   * Starts everything and listens.
+   *
+   * @throws CertificateInvalid, HtpasswdInvalid, StorageError, ListenFailed
+   */
+  static async start(options: ServerOptions): Promise<RegistryServer> {
+    const { snapshot, metrics } = options;
+    const certificate = certificateOf(snapshot);
+    if (certificate) metrics.certificateNotAfter(certificate.notAfter);
+    const dependencies = await createDependencies({ ...options, config: snapshot.config });
+    try {
+      dependencies.passwords.replace(htpasswdOf(snapshot));
+      const state = stateOf(snapshot.config);
+      const app = await createApp({
+        ...options,
+        ...dependencies,
+        newId: randomUUID,
+        state,
+        ...(certificate ? { keyPair: certificate } : {}),
+      });
+      const server = new RegistryServer(options, { dependencies, app, state, certificate });
+      await server.#listen();
+      return server;
+    } catch (error) {
+      await dependencies.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: ServerOptions,
+    parts: {
+      dependencies: Dependencies;
+      app: App;
+      state: AppState;
+      certificate: LoadedCertificate | undefined;
+    },
+  ) {
+    this.#options = options;
+    this.#dependencies = parts.dependencies;
+    this.#app = parts.app;
+    this.#state = parts.state;
+    this.#certificate = parts.certificate;
+    this.#watcher = new ConfigWatcher({
+      source: options.source,
+      initial: options.snapshot,
+      targets: this.#targets(),
+      logger: options.logger,
+      pollMs: POLL_MS,
+      debounceMs: DEBOUNCE_MS,
+    });
+  }
+
+  /**
+   * Refuses new requests, gives running ones the configured time, suspends uploads and closes everything.
+   */
+  async stop(reason: string): Promise<void> {
+    const { logger, snapshot } = this.#options;
+    this.#state.draining = true;
+    logger.info({ reason }, 'stopping');
+    await this.#watcher.close();
+    const inTime = await drain(this.#app.server, snapshot.config.http.drainSeconds * 1000);
+    if (!inTime) logger.warn({}, 'requests were cut off because they took longer than http.drainSeconds');
+    await this.#dependencies.close();
+    await this.#app.fastify.close();
+    await this.#ops?.close();
+    logger.info({}, 'stopped');
+  }
+
+  async #listen(): Promise<void> {
+    const { logger, snapshot, version } = this.#options;
+    const { http, ops } = snapshot.config;
+    const opsAddress = parseAddress(ops.listen);
+    this.#ops = await this.#startOps(opsAddress);
+    try {
+      const address = parseAddress(http.listen);
+      const port = await listen(this.#app.server, address);
+      this.#watcher.start();
+      const url = `${http.tls ? 'https' : 'http'}://${formatAddress({ ...address, port })}`;
+      const opsListen = formatAddress({ ...opsAddress, port: this.#ops.port });
+      logger.info({ version, url, ops: opsListen, storage: snapshot.config.storage.driver }, 'listening');
+    } catch (error) {
+      await this.#ops.close();
+      throw error;
+    }
+  }
+
+  async #startOps(address: { host: string; port: number }): Promise<OpsServer> {
+    try {
+      return await startOpsServer({
+        listen: address,
+        livez: () => Promise.resolve({ ok: true, body: 'ok' }),
+        readyz: (verbose) => this.#readyz(verbose),
+        metrics: () => this.#options.metrics.render(),
+      });
+    } catch (error) {
+      throw new ListenFailed(address, error);
+    }
+  }
+
+  async #readyz(verbose: boolean): Promise<Check> {
+    const status = this.#state.draining ? 'draining' : await this.#storageStatus();
+    const ok = status === 'ready';
+    if (!verbose) return { ok, body: status };
+    const certificate = this.#certificate && {
+      sha256Fingerprint: this.#certificate.sha256Fingerprint,
+      notAfter: this.#certificate.notAfter.toISOString(),
+    };
+    const { version } = this.#options;
+    return { ok, body: { status, loadedHash: this.#watcher.loadedHash, version, certificate } };
+  }
+
+  async #storageStatus(): Promise<'ready' | 'unready'> {
+    try {
+      await this.#dependencies.storage.check({ signal: AbortSignal.timeout(CHECK_MS) });
+      return 'ready';
+    } catch (error) {
+      this.#options.logger.warn({ error: errorMessage(error) }, 'storage check failed');
+      return 'unready';
+    }
+  }
+
+  #targets(): ReloadTargets {
+    const { logger, metrics } = this.#options;
+    return {
+      certificate: (certificate) => this.#useCertificate(certificate),
+      htpasswd: (files) => this.#dependencies.passwords.replace(files),
+      auth: (config) => this.#dependencies.policy.replace(config),
+      logging: (config) => {
+        logger.level = levelOf(config);
+        this.#state.requests = config.requests;
+      },
+      hosts: (hosts) => {
+        this.#state.hosts = hostsOf(hosts);
+      },
+      failed: (field) => metrics.reloadFailed(field),
+    };
+  }
+
+  #useCertificate(certificate: LoadedCertificate): void {
+    const current = this.#certificate;
+    const { server } = this.#app;
+    if (!('setSecureContext' in server)) return;
+    if (current?.certificate === certificate.certificate && current.key === certificate.key) return;
+    server.setSecureContext(secureOptions(certificate));
+    this.#certificate = certificate;
+    this.#options.metrics.certificateNotAfter(certificate.notAfter);
+    const { sha256Fingerprint, notAfter } = certificate;
+    this.#options.logger.info({ sha256Fingerprint, notAfter }, 'certificate replaced');
+  }
+}
+
+/** The level of the logger for a configuration. */
+export function levelOf({ level }: RegistryConfig['logging']): LogLevel {
+  const levels = { Error: 'error', Warn: 'warn', Info: 'info', Debug: 'debug' } as const;
+  return levels[level];
+}
+
+function stateOf({ logging, http }: RegistryConfig): AppState {
+  return { requests: logging.requests, hosts: hostsOf(http.hosts), draining: false };
+}
+
+function hostsOf(hosts: readonly string[]): ReadonlySet<string> {
+  return new Set(hosts.map((host) => normalizeHost(host)));
+}
