@@ -24,7 +24,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', 'test/chart/**/*.test.ts'],
+          include: ['test/integration/**/*.test.ts', 'test/chart/**/*.test.ts', 'test/cluster/**/*.test.ts'],
           testTimeout: seconds(120),
           hookTimeout: seconds(300),
           fileParallelism: false,
@@ -34,7 +34,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts', 'test/cluster/**/*.test.ts'],
+          include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/e2e/global-setup.ts'],
           testTimeout: seconds(300),
           hookTimeout: seconds(300),
           fileParallelism: false,

@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, matchesGlob } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { describe, expect, test } from 'vitest';
+
+import config from '../vitest.config.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -106,7 +108,24 @@ describe('the layout', () => {
   });
 });
 
+/** The patterns of each tier's test files. */
+function tiers(): string[][] {
+  return (config.test?.projects ?? []).flatMap((project) =>
+    typeof project === 'object' && 'test' in project ? [project.test?.include ?? []] : [],
+  );
+}
+
 describe('every file', () => {
+  test('of tests runs in one tier', () => {
+    const patterns = tiers();
+    const homeless = CODE_FILES.filter((path) => path.endsWith('.test.ts')).filter(
+      (path) => patterns.filter((include) => include.some((glob) => matchesGlob(path, glob))).length !== 1,
+    );
+
+    expect(patterns.length).toBe(4);
+    expect(homeless).toEqual([]);
+  });
+
   test('is free of paths of one machine', () => {
     const machine = [ROOT, `${homedir()}/`].filter((path) => path.length > 3);
     const personal = /(?<![\w.$}])\/(home|Users)\/[a-z][\w-]*\//;
