@@ -72,7 +72,7 @@ function matching(pattern: string, message: string): StateDeclaration<string> {
   return { cel: `self.matches('${pattern}')`, message, holds: (value) => expression.test(value) };
 }
 
-const HOST = '([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[[][0-9A-Fa-f:.]+[]])';
+const HOST = '([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[[][0-9A-Fa-f:.]+])';
 const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])';
 /** Scheme, host and perhaps port and path; no user, query or fragment, which an endpoint has no use for. */
 const ENDPOINT = `^https?://${HOST}(:${PORT})?(/[A-Za-z0-9._~/-]*)?$`;
