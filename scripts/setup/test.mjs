@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { buildImage } from './build.mjs';
+import { requireRoot } from './machine.mjs';
 import { installPackages } from './packages.mjs';
 import { duration, reporter, SetupError } from './report.mjs';
 import { runTier, TIERS } from './tiers.mjs';
@@ -81,6 +82,9 @@ async function prepareAndRun(tier, tools, reports) {
 }
 
 async function prepare(tier, tools) {
+  if (tier.root) {
+    requireRoot('it starts containers and a cluster, which');
+  }
   if (tier.tools) {
     await reporter.waitingFor(`${tier.name} waits for its tools`, tools.installed);
     await tools.installed;

@@ -6,14 +6,14 @@ import { runForeground } from './process.mjs';
 
 /**
  * The tiers in the order in which they run, the quick ones first. `tools`: needs the servers and clients that set-up
- * installs; `image`: needs the bundles and the container image.
+ * installs; `image`: needs the bundles and the container image; `root`: starts containers or a cluster.
  */
 export const TIERS = [
   { name: 'check:static' },
   { name: 'unit', vitest: true },
   { name: 'conformance', vitest: true, tools: true },
-  { name: 'integration', vitest: true, tools: true, image: true },
-  { name: 'e2e', vitest: true, tools: true, image: true },
+  { name: 'integration', vitest: true, tools: true, image: true, root: true },
+  { name: 'e2e', vitest: true, tools: true, image: true, root: true },
 ];
 
 /**
