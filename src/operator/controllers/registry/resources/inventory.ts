@@ -8,15 +8,17 @@ export interface ObjectRef {
   readonly name: string;
 }
 
-export type OwnedKind =
-  | 'Service'
-  | 'ServiceAccount'
-  | 'PersistentVolumeClaim'
-  | 'Secret'
-  | 'ConfigMap'
-  | 'Deployment'
-  | 'PodDisruptionBudget'
-  | 'ServiceMonitor';
+export const OWNED_KIND_NAMES = [
+  'Service',
+  'ServiceAccount',
+  'PersistentVolumeClaim',
+  'Secret',
+  'ConfigMap',
+  'Deployment',
+  'PodDisruptionBudget',
+  'ServiceMonitor',
+] as const;
+export type OwnedKind = (typeof OWNED_KIND_NAMES)[number];
 
 /** An object that a Registry may consist of. */
 export interface InventoryItem extends ObjectRef {
