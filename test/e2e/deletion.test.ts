@@ -73,12 +73,16 @@ describe('a deleted Registry', () => {
 
     await remove('dropped');
 
-    await eventually(
-      'the claim to go',
-      30,
-      async () =>
-        (await list(cluster, NAMESPACE, 'persistentvolumeclaims', 'registry-operator.dev/registry=dropped'))
-          .length === 0,
-    );
+    const claims = await eventually('the claim to go', 30, async () => {
+      const left = await list(
+        cluster,
+        NAMESPACE,
+        'persistentvolumeclaims',
+        'registry-operator.dev/registry=dropped',
+      );
+      return left.length === 0 && left;
+    });
+
+    expect(claims).toEqual([]);
   });
 });

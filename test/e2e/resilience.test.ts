@@ -95,9 +95,11 @@ describe('the operator', () => {
 
     await waitUntilReady(cluster, NAMESPACE, 'after-restart', 90);
     const { metadata } = await get(cluster, NAMESPACE, 'registry', 'steady');
-    await eventually('the changed Registry to be Ready', 60, async () => {
-      const ready = await condition(cluster, NAMESPACE, 'steady', 'Ready');
-      return ready?.status === 'True' && ready.observedGeneration === metadata.generation;
+    const ready = await eventually('the changed Registry to be seen', 60, async () => {
+      const found = await condition(cluster, NAMESPACE, 'steady', 'Ready');
+      return found?.observedGeneration === metadata.generation && found;
     });
+
+    expect(ready.status).toBe('True');
   });
 });
