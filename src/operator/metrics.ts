@@ -1,12 +1,10 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** One line of the documentation of metrics. */
-export interface MetricDescription {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
-  readonly labels: readonly string[];
-}
+import {
+  PROCESS_METRICS,
+  registerProcessMetrics,
+  type MetricDescription,
+} from '../shared/process-metrics.ts';
 
 const RECONCILE_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 const QUEUE_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600];
@@ -137,22 +135,19 @@ const DEFINITIONS = {
     help: 'Kubernetes events that were not written, because of a limit or an error.',
     labels: ['reason'],
   },
-  loopDelay: {
-    name: 'registry_operator_event_loop_delay_seconds',
+  buildInfo: {
+    name: 'registry_operator_build_info',
     type: 'gauge',
-    help: '99th percentile of the event loop delay since the last livez check.',
-    labels: [],
-  },
-  info: {
-    name: 'registry_operator_info',
-    type: 'gauge',
-    help: 'Always 1; the version is a label.',
-    labels: ['version'],
+    help: 'Always 1; the labels tell what runs.',
+    labels: ['version', 'node_version'],
   },
 } as const;
 
 /** Every metric of the operator, in the order of the documentation. */
-export const OPERATOR_METRICS: readonly MetricDescription[] = Object.values(DEFINITIONS);
+export const OPERATOR_METRICS: readonly MetricDescription[] = [
+  ...Object.values(DEFINITIONS),
+  ...PROCESS_METRICS,
+];
 
 /** The metrics of one operator process. */
 export type OperatorMetrics = ReturnType<typeof createOperatorMetrics>;
@@ -161,6 +156,7 @@ export type OperatorMetrics = ReturnType<typeof createOperatorMetrics>;
 // oxlint-disable-next-line typescript/explicit-module-boundary-types -- the type is made from the definitions
 export function createOperatorMetrics() {
   const registry = new Registry();
+  registerProcessMetrics(registry);
   const build = builders(registry);
   return {
     registry,
@@ -184,8 +180,7 @@ export function createOperatorMetrics() {
     watchFailures: build.counter(DEFINITIONS.watchFailures),
     relists: build.counter(DEFINITIONS.relists),
     droppedEvents: build.counter(DEFINITIONS.droppedEvents),
-    loopDelay: build.gauge(DEFINITIONS.loopDelay),
-    info: build.gauge(DEFINITIONS.info),
+    buildInfo: build.gauge(DEFINITIONS.buildInfo),
   };
 }
 
