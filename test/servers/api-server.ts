@@ -19,6 +19,8 @@ export interface ApiServer {
   readonly kubeconfigPath: string;
   /** What kube-apiserver has logged so far. */
   log(): string;
+  /** Ends kube-apiserver and starts it again on the same port and etcd. */
+  restart(): Promise<void>;
   /** Ends both processes and removes their files. */
   stop(): Promise<void>;
 }
@@ -47,12 +49,28 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     const etcdUrl = `http://127.0.0.1:${await freePort()}`;
     started.push(await startEtcd(folder, etcdUrl));
     const port = await freePort();
-    const apiServer = await startKubeApiServer(folder, { port, etcdUrl, pki, args: options.args ?? [] });
+    const startApi = () => startKubeApiServer(folder, { port, etcdUrl, pki, args: options.args ?? [] });
+    let apiServer = await startApi();
     started.push(apiServer);
+    const restart = async (): Promise<void> => {
+      await apiServer.stop();
+      started.splice(started.indexOf(apiServer), 1);
+      apiServer = await startApi();
+      started.push(apiServer);
+    };
     const url = `https://127.0.0.1:${port}`;
     const kubeconfigPath = await writeKubeconfig(folder, url, pki);
     const { certificate: adminCert, key: adminKey } = pki.admin;
-    return { url, ca: pki.ca, adminCert, adminKey, kubeconfigPath, log: () => apiServer.log(), stop };
+    return {
+      url,
+      ca: pki.ca,
+      adminCert,
+      adminKey,
+      kubeconfigPath,
+      log: () => apiServer.log(),
+      restart,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

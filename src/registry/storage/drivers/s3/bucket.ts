@@ -356,6 +356,7 @@ function undefinedIfMissing(error: unknown): undefined {
   if (!isMissing(error)) throw error;
 }
 
+/** Ceph 16 says NoSuchKey. */
 function undefinedIfNoUpload(error: unknown): undefined {
-  if (!(error instanceof Error) || error.name !== 'NoSuchUpload') throw error;
+  if (!(error instanceof Error) || !['NoSuchUpload', 'NoSuchKey'].includes(error.name)) throw error;
 }

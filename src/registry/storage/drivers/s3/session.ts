@@ -97,11 +97,16 @@ export class ObjectSession implements WriteSession {
   async commit(key: StorageKey): Promise<void> {
     this.#assertUsable('commit');
     await this.#settle();
-    if (this.#state.complete === undefined && this.#state.uploadId === undefined) {
-      await this.#commitSmall(key);
-    } else {
-      await this.#complete();
-      await this.#publish(key);
+    try {
+      if (this.#state.complete === undefined && this.#state.uploadId === undefined) {
+        await this.#commitSmall(key);
+      } else {
+        await this.#complete();
+        await this.#publish(key);
+      }
+    } catch (error) {
+      if (!isStorageError(error, 'NOT_FOUND')) throw error;
+      throw failure('SESSION_BUSY', 'commit', `another writer ended ${this.#key}`);
     }
     this.#end();
   }
@@ -232,7 +237,7 @@ export class ObjectSession implements WriteSession {
 
   /** The answer to the first attempt may have been lost, and the SDK's second one found no upload any more. */
   async #recoverComplete(parts: readonly UploadedPart[], error: unknown): Promise<string> {
-    if (!isStorageError(error, 'SESSION_BUSY')) throw error;
+    if (!isStorageError(error, 'SESSION_BUSY') && !isStorageError(error, 'NOT_FOUND')) throw error;
     const found = await this.#bucket.head(this.#key);
     if (found === undefined || found.etag.replaceAll('"', '') !== multipartEtag(parts)) throw error;
     return found.etag;
