@@ -10,11 +10,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { toolPath } from '../../helpers/tools.ts';
 import { type Docker, startDocker } from '../../servers/docker.ts';
+import { digestOf, pullBlob, pushBlob, type Repository } from './blobs.ts';
 import { buildImageArchive } from './build-image.ts';
 import { MEMORY_LIMIT, type RegistryContainer, startRegistryContainer } from './container.ts';
 
 const IMAGE = `ghcr.io/registry-operator/registry-operator:${packageJson.version}`;
-const REPOSITORY = 'team/app';
 const PULLS = 20;
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 
@@ -40,8 +40,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function digestOf(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+function repository(): Repository {
+  return { url: `${registry.url}/v2/team/app` };
 }
 
 function descriptor(mediaType: string, bytes: Uint8Array): object {
@@ -57,28 +57,8 @@ const MANIFEST = Buffer.from(
   }),
 );
 
-async function pushBlob(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  const started = await fetch(`${registry.url}/v2/${REPOSITORY}/blobs/uploads/`, { method: 'POST' });
-  const location = new URL(started.headers.get('location') ?? '', registry.url);
-  location.searchParams.set('digest', digestOf(bytes));
-  const finished = await fetch(location, {
-    method: 'PUT',
-    body: bytes,
-    headers: { 'content-type': 'application/octet-stream' },
-  });
-  expect([started.status, finished.status]).toEqual([202, 201]);
-}
-
-/** Reads a blob as it comes, so that what is measured is the server and not this process. */
-async function pulledDigest(digest: string): Promise<string> {
-  const response = await fetch(`${registry.url}/v2/${REPOSITORY}/blobs/${digest}`);
-  const hash = createHash('sha256');
-  for await (const chunk of response.body ?? []) hash.update(chunk);
-  return `sha256:${hash.digest('hex')}`;
-}
-
 async function pull(): Promise<string[]> {
-  const response = await fetch(`${registry.url}/v2/${REPOSITORY}/manifests/v1`, {
+  const response = await fetch(`${repository().url}/manifests/v1`, {
     headers: { accept: MANIFEST_TYPE },
   });
   const bytes = Buffer.from(await response.arrayBuffer());
@@ -86,7 +66,7 @@ async function pull(): Promise<string[]> {
     config: { digest: string };
     layers: { digest: string }[];
   };
-  const blobs = await Promise.all([config, ...layers].map(({ digest }) => pulledDigest(digest)));
+  const blobs = await Promise.all([config, ...layers].map(({ digest }) => pullBlob(repository(), digest)));
   return [digestOf(bytes), ...blobs];
 }
 
@@ -97,8 +77,8 @@ async function residentBytes(): Promise<number> {
 
 describe('the registry in a container like its Pod', () => {
   it('takes an image and serves it to many clients at once within its memory', async () => {
-    for (const bytes of [...LAYERS, CONFIG]) await pushBlob(bytes);
-    const put = await fetch(`${registry.url}/v2/${REPOSITORY}/manifests/v1`, {
+    for (const bytes of [...LAYERS, CONFIG]) await pushBlob(repository(), bytes);
+    const put = await fetch(`${repository().url}/manifests/v1`, {
       method: 'PUT',
       body: MANIFEST,
       headers: { 'content-type': MANIFEST_TYPE },
@@ -136,7 +116,7 @@ describe('the registry in a container like its Pod', () => {
 
   it('finishes running requests after SIGTERM and exits with 0', async () => {
     const [large] = LAYERS.map((bytes) => digestOf(bytes));
-    const response = await fetch(`${registry.url}/v2/${REPOSITORY}/blobs/${large}`);
+    const response = await fetch(`${repository().url}/blobs/${large}`);
     const reader = response.body?.getReader();
     const first = await reader?.read();
 
