@@ -4,21 +4,21 @@ import { parentPort } from 'node:worker_threads';
 import type { DigestAlgorithm } from './distribution/digest.ts';
 import type { HashReply, HashRequest } from './distribution/hash-messages.ts';
 
-/** Hashes on a thread of its own what `distribution/digester-pool.ts` sends. */
+/** Hashes on a thread of its own what `distribution/hash-thread.ts` sends. */
 const streams = new Map<number, ReadonlyMap<DigestAlgorithm, Hash>>();
 
 function handle(request: HashRequest): void {
   switch (request.kind) {
     case 'update': {
-      update(request.stream, request.algorithms, new Uint8Array(request.buffer, 0, request.length));
-      reply({ kind: 'buffer', stream: request.stream, buffer: request.buffer }, [request.buffer]);
+      update(request.stream, request.algorithms, request.bytes);
+      reply({ kind: 'updated', stream: request.stream });
       break;
     }
     case 'finish': {
       const hashes = [...(streams.get(request.stream) ?? [])];
       streams.delete(request.stream);
       const digests = hashes.map(([algorithm, hash]) => [algorithm, hash.digest('hex')] as const);
-      reply({ kind: 'digests', stream: request.stream, digests }, []);
+      reply({ kind: 'digests', stream: request.stream, digests });
       break;
     }
     case 'drop': {
@@ -37,8 +37,8 @@ function update(stream: number, algorithms: readonly DigestAlgorithm[], bytes: U
   for (const hash of hashes.values()) hash.update(bytes);
 }
 
-function reply(message: HashReply, transfer: ArrayBuffer[]): void {
-  parentPort?.postMessage(message, transfer);
+function reply(message: HashReply): void {
+  parentPort?.postMessage(message, []);
 }
 
 parentPort?.on('message', handle);

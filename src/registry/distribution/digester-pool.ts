@@ -1,74 +1,46 @@
 import { availableParallelism } from 'node:os';
 
+import { BatchBuffers } from './batch-buffers.ts';
 import type { DigestAlgorithm } from './digest.ts';
 import type { Digester, Digesters } from './digester.ts';
 import { HashThread } from './hash-thread.ts';
-import { type BatchBuffers, PooledDigester } from './pooled-digester.ts';
+import { PooledDigester } from './pooled-digester.ts';
 
 export interface DigesterPoolOptions {
   /** Threads, started when they are needed; default 1 on a machine of two cores, else 2. */
   readonly threads?: number;
-  /** Bound of the buffers of all streams, kept by making batches smaller, down to 64 KiB; default 16 MiB. */
+  /** Bound of the buffers of all uploads, as far as 64 KiB for each allow; default 32 MiB. */
   readonly bufferBytes?: number;
 }
 
-/** Smaller batches cost more in messages than a second thread saves. */
-const BATCH_BYTES = 512 << 10;
-const MIN_BATCH_BYTES = 64 << 10;
-/** Buffers that are kept for the next stream. */
-const MAX_IDLE_BUFFERS = 8;
-
-/** Digests streams on threads of their own; what fits into one batch is hashed at once, without a thread. */
+/** Digests streams on threads of their own; small streams are hashed at once, without a thread. */
 export function createDigesters(options: DigesterPoolOptions = {}): Digesters {
   return new DigesterPool(options);
 }
 
-class DigesterPool implements Digesters, BatchBuffers {
+class DigesterPool implements Digesters {
+  readonly buffers: BatchBuffers;
   readonly #threads = new Set<HashThread>();
   readonly #maxThreads: number;
-  readonly #maxBytes: number;
-  readonly #idle: ArrayBuffer[] = [];
-  #lentBytes = 0;
   #nextStream = 1;
   #closed = false;
 
   constructor(options: DigesterPoolOptions) {
     this.#maxThreads = options.threads ?? Math.max(1, Math.min(2, availableParallelism() - 1));
-    this.#maxBytes = options.bufferBytes ?? 16 << 20;
+    this.buffers = new BatchBuffers(options.bufferBytes ?? 32 << 20);
   }
 
   create(algorithms: readonly DigestAlgorithm[]): Digester {
     return new PooledDigester({
       stream: this.#nextStream++,
       algorithms: [...new Set(algorithms)],
-      buffers: this,
       thread: () => this.#thread(),
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#idle.length = 0;
     await Promise.all([...this.#threads].map(async (thread) => thread.close()));
-  }
-
-  take(): ArrayBuffer {
-    const size = this.#batchBytes();
-    this.#lentBytes += size;
-    if (size !== BATCH_BYTES) return new ArrayBuffer(size);
-    return this.#idle.pop() ?? new ArrayBuffer(size);
-  }
-
-  give(buffer: ArrayBuffer): void {
-    this.#lentBytes -= buffer.byteLength;
-    const keep = buffer.byteLength === BATCH_BYTES && this.#idle.length < MAX_IDLE_BUFFERS && !this.#closed;
-    if (keep) this.#idle.push(buffer);
-  }
-
-  /** A quarter of what is left, so that later streams get something too. */
-  #batchBytes(): number {
-    const share = Math.max((this.#maxBytes - this.#lentBytes) / 4, MIN_BATCH_BYTES);
-    return Math.min(2 ** Math.floor(Math.log2(share)), BATCH_BYTES);
   }
 
   /** The thread with the fewest streams; a further one while all are busy. */
@@ -77,13 +49,7 @@ class DigesterPool implements Digesters, BatchBuffers {
     const [idlest] = [...this.#threads].toSorted((left, right) => left.streams - right.streams);
     const full = this.#threads.size >= this.#maxThreads;
     if (idlest !== undefined && (idlest.streams === 0 || full)) return idlest;
-    const thread = new HashThread({
-      onBuffer: (buffer) => this.give(buffer),
-      onEnd: (lostBytes) => {
-        this.#threads.delete(thread);
-        this.#lentBytes -= lostBytes;
-      },
-    });
+    const thread = new HashThread(() => this.#threads.delete(thread));
     this.#threads.add(thread);
     return thread;
   }

@@ -1,17 +1,19 @@
+import type { BatchBuffers } from './batch-buffers.ts';
 import type { Digest, DigestAlgorithm } from './digest.ts';
 
 /** The digests of one stream of bytes, one per algorithm that was asked for. */
 export type StreamDigests = Readonly<Partial<Record<DigestAlgorithm, Digest>>>;
 
-/** Digests one stream of bytes. Calls must not overlap. */
+/** Digests one stream of bytes. */
 export interface Digester {
   /** Bytes taken so far. */
   readonly size: number;
-  /** Takes the next bytes. When it resolves the buffer may be used again; it waits while too much is queued. */
+  /**
+   * Takes the next bytes; several calls may be under way. The buffer must stay as it is until the promise
+   * resolves. Bytes in a batch of {@link Digesters.buffers} are not copied.
+   */
   update(chunk: Uint8Array): Promise<void>;
-  /** Gives large buffers back because nothing more may come for a long while; `update` may follow. */
-  park(): Promise<void>;
-  /** Ends the stream. */
+  /** Ends the stream. All updates have been called. */
   finish(): Promise<StreamDigests>;
   /** Gives everything up; harmless after `finish`. */
   close(): void;
@@ -19,6 +21,8 @@ export interface Digester {
 
 /** Makes digesters: the port behind which hashing happens elsewhere. */
 export interface Digesters {
+  /** Where streams collect their bytes before they are written and hashed. */
+  readonly buffers: BatchBuffers;
   create(algorithms: readonly DigestAlgorithm[]): Digester;
   /** Ends the threads behind it; unfinished digesters fail. */
   close(): Promise<void>;

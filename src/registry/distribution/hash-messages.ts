@@ -7,16 +7,14 @@ export type HashRequest =
       readonly stream: number;
       /** Of the stream; the first message decides. */
       readonly algorithms: readonly DigestAlgorithm[];
-      /** Transferred, and given back by a `buffer` reply. */
-      readonly buffer: ArrayBuffer;
-      /** Bytes of it that belong to the stream. */
-      readonly length: number;
+      /** Left alone by the sender until the reply. */
+      readonly bytes: Uint8Array;
     }
   | { readonly kind: 'finish' | 'drop'; readonly stream: number };
 
-/** What a hash thread answers: one `buffer` per `update`, and one `digests` per `finish`. */
+/** What a hash thread answers: one `updated` per `update`, and one `digests` per `finish`, in order. */
 export type HashReply =
-  | { readonly kind: 'buffer'; readonly stream: number; readonly buffer: ArrayBuffer }
+  | { readonly kind: 'updated'; readonly stream: number }
   | {
       readonly kind: 'digests';
       readonly stream: number;

@@ -2,31 +2,23 @@ import { Worker } from 'node:worker_threads';
 
 import type { HashReply, HashRequest } from './hash-messages.ts';
 
-/** What one stream gets from its thread. */
-export interface HashListener {
-  onReply(reply: HashReply): void;
-  onFailure(error: Error): void;
-}
-
-/** What the pool gets from a thread. */
-export interface HashThreadEvents {
-  /** A buffer has been hashed, whether its stream still exists or not. */
-  onBuffer(buffer: ArrayBuffer): void;
-  /** Called once: the thread cannot be used any more, and its buffers are gone. */
-  onEnd(lostBytes: number): void;
+interface PendingReply {
+  resolve(reply: HashReply): void;
+  reject(error: Error): void;
 }
 
 /** One hash thread. It keeps the process alive only while a reply is due. */
 export class HashThread {
-  readonly #events: HashThreadEvents;
   readonly #worker: Worker;
-  readonly #listeners = new Map<number, HashListener>();
-  #repliesDue = 0;
-  #bytesDue = 0;
+  readonly #onEnd: () => void;
+  /** The thread answers in order. */
+  readonly #pending: PendingReply[] = [];
+  readonly #streams = new Set<number>();
   #failure: Error | undefined;
 
-  constructor(events: HashThreadEvents) {
-    this.#events = events;
+  /** @param onEnd called once, when the thread cannot be used any more */
+  constructor(onEnd: () => void) {
+    this.#onEnd = onEnd;
     this.#worker = new Worker(workerUrl(), { name: 'hash' });
     this.#worker.unref();
     this.#worker.on('message', (reply: HashReply) => this.#receive(reply));
@@ -36,30 +28,25 @@ export class HashThread {
 
   /** Streams that the thread works on. */
   get streams(): number {
-    return this.#listeners.size;
+    return this.#streams.size;
   }
 
-  join(stream: number, listener: HashListener): void {
-    this.#listeners.set(stream, listener);
+  /** @throws the failure of the thread, also while the reply is due */
+  async ask(request: Exclude<HashRequest, { kind: 'drop' }>): Promise<HashReply> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const { promise, resolve, reject } = Promise.withResolvers<HashReply>();
+    if (request.kind === 'update') this.#streams.add(request.stream);
+    else this.#streams.delete(request.stream);
+    this.#pending.push({ resolve, reject });
+    if (this.#pending.length === 1) this.#worker.ref();
+    this.#worker.postMessage(request, []);
+    return promise;
   }
 
-  /** Forgets the stream; harmless when it has finished. */
-  leave(stream: number): void {
-    if (this.#listeners.delete(stream)) this.send({ kind: 'drop', stream });
-  }
-
-  /** After a failure of the thread this does nothing: every stream has been told. */
-  send(request: HashRequest): void {
-    if (this.#failure !== undefined) return;
-    if (request.kind === 'update') {
-      this.#bytesDue += request.buffer.byteLength;
-      this.#worker.postMessage(request, [request.buffer]);
-    } else {
-      this.#worker.postMessage(request, []);
-    }
-    if (request.kind === 'drop') return;
-    this.#repliesDue++;
-    this.#worker.ref();
+  /** Forgets a stream; harmless when it has finished. */
+  drop(stream: number): void {
+    if (!this.#streams.delete(stream) || this.#failure !== undefined) return;
+    this.#worker.postMessage({ kind: 'drop', stream } satisfies HashRequest, []);
   }
 
   async close(): Promise<void> {
@@ -68,22 +55,15 @@ export class HashThread {
   }
 
   #receive(reply: HashReply): void {
-    if (this.#failure !== undefined) return;
-    this.#repliesDue--;
-    if (this.#repliesDue === 0) this.#worker.unref();
-    if (reply.kind === 'buffer') {
-      this.#bytesDue -= reply.buffer.byteLength;
-      this.#events.onBuffer(reply.buffer);
-    }
-    this.#listeners.get(reply.stream)?.onReply(reply);
+    this.#pending.shift()?.resolve(reply);
+    if (this.#pending.length === 0) this.#worker.unref();
   }
 
   #fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
-    this.#events.onEnd(this.#bytesDue);
-    for (const listener of this.#listeners.values()) listener.onFailure(error);
-    this.#listeners.clear();
+    this.#onEnd();
+    for (const pending of this.#pending.splice(0)) pending.reject(error);
   }
 }
 

@@ -7,7 +7,7 @@ import { uploadStartedKey } from './layout.ts';
 import type { RepositoryName, UploadId } from './names.ts';
 import { parseUploadId } from './reference.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
-import { receive, type UploadBody } from './upload-body.ts';
+import type { UploadBody } from './upload-body.ts';
 import { UploadFinisher } from './upload-finisher.ts';
 import { type OpenUpload, UploadSessions } from './upload-sessions.ts';
 
@@ -134,7 +134,7 @@ export class UploadService {
     const site = { repository, id: parseUploadId(this.#ids.uuid()) };
     return this.#sessions.holdNew(site, algorithmOf(digest), async (upload, interrupted) => {
       try {
-        await receive(upload, body, AbortSignal.any([call.signal, interrupted]));
+        await this.#sessions.receive(upload, body, AbortSignal.any([call.signal, interrupted]));
       } catch (error) {
         await this.#sessions.discardAfterFailure(upload);
         throw error;
@@ -155,7 +155,7 @@ export class UploadService {
         const message = `the upload goes on at byte ${session.offset}`;
         throw new RangeInvalid({ repository, id, offset: session.offset }, message);
       }
-      await receive(upload, body, signal);
+      await this.#sessions.receive(upload, body, signal);
     } catch (error) {
       await this.#sessions.leaveAfterFailure(upload);
       throw error;

@@ -6,6 +6,7 @@ import { DistributionError, RangeInvalid, type UploadStatus } from './errors.ts'
 import { uploadDataKey, uploadStartedKey } from './layout.ts';
 import type { RepositoryName, UploadId } from './names.ts';
 import type { ServiceDependencies, ServiceLogger } from './service-dependencies.ts';
+import { receive, type UploadBody } from './upload-body.ts';
 import { type UploadLock, UploadLocks } from './upload-locks.ts';
 import { UploadMemory } from './upload-memory.ts';
 
@@ -88,13 +89,21 @@ export class UploadSessions {
     await holder?.done;
   }
 
+  /**
+   * Adds the bytes of a request to the upload.
+   *
+   * @throws as {@link receive}
+   */
+  async receive(upload: OpenUpload, body: UploadBody, signal: AbortSignal): Promise<void> {
+    await receive(upload, body, { buffers: this.#digests.buffers, signal });
+  }
+
   /** Makes every byte durable and lets others go on with the session. */
   async leave(upload: OpenUpload): Promise<UploadStatus> {
     const { repository, id, session, digester } = upload;
     let token: WriteToken;
     try {
       token = await session.suspend();
-      await digester?.park();
     } catch (error) {
       digester?.close();
       throw error;
