@@ -1,0 +1,248 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+import { BufferPool } from '../buffer-pool.ts';
+import type { ByteReader, StorageDriver, StorageKey } from '../driver.ts';
+import { isStorageError } from '../errors.ts';
+import { createFilesystemDriver } from './filesystem.ts';
+import { ownIdentity } from './filesystem/process-identity.ts';
+
+const UPLOAD = 'repo/_uploads/1/data' as StorageKey;
+const BLOB = 'blobs/sha256/ab/abc/data' as StorageKey;
+
+let root: string;
+let driver: StorageDriver;
+
+function open(options: { now?: () => number } = {}): Promise<StorageDriver> {
+  return createFilesystemDriver({ root, buffers: new BufferPool(1 << 20), ...options });
+}
+
+/** The lock as another process would have left it. */
+async function lockAs(holder: object): Promise<void> {
+  const lock = join(root, `${UPLOAD}~lock`);
+  await mkdir(dirname(lock), { recursive: true });
+  await writeFile(lock, JSON.stringify({ id: 'theirs', ...ownIdentity(), ...holder }));
+}
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'storage-'));
+  driver = await open();
+});
+
+afterEach(() => rm(root, { recursive: true }));
+
+describe('layout', () => {
+  test('has every object in the file of its key, and unfinished bytes in the file of the upload', async () => {
+    await driver.put('repo/_manifests/tags/v1/current/link' as StorageKey, Buffer.from('sha256:abc'));
+    const session = await driver.startWrite(UPLOAD);
+    await session.append(Buffer.from('bytes'));
+
+    expect(await readFile(join(root, 'repo/_manifests/tags/v1/current/link'), 'utf8')).toBe('sha256:abc');
+    expect(await readFile(join(root, UPLOAD), 'utf8')).toBe('bytes');
+    await session.commit(BLOB);
+    expect(await readFile(join(root, BLOB), 'utf8')).toBe('bytes');
+    expect(await readdir(join(root, 'repo'))).toEqual(['_manifests']);
+  });
+
+  test('shows neither locks nor temporary files', async () => {
+    const session = await driver.startWrite(UPLOAD);
+    await mkdir(join(root, '.tmp~'), { recursive: true });
+    await writeFile(join(root, '.tmp~', 'left'), 'half');
+
+    const { entries } = await driver.list('');
+
+    expect(entries).toEqual([{ name: UPLOAD }]);
+    await session.abort();
+  });
+
+  test('removes old temporary files of dead processes when it starts, and no young ones', async () => {
+    const old = new Date(Date.now() - 2 * 3_600_000);
+    await mkdir(join(root, '.tmp~'));
+    for (const name of ['old', 'young']) await writeFile(join(root, '.tmp~', name), 'x');
+    await utimes(join(root, '.tmp~', 'old'), old, old);
+
+    await open();
+
+    expect(await readdir(join(root, '.tmp~'))).toEqual(['young']);
+  });
+
+  test('follows no symbolic link out of the root', async () => {
+    const secret = join(root, 'secret');
+    await writeFile(secret, 'secret');
+    await mkdir(join(root, 'repo'));
+    await symlink(secret, join(root, 'repo', 'link'));
+    const key = 'repo/link' as StorageKey;
+
+    for (const call of [driver.stat(key), driver.get(key, 100), driver.open(key), driver.startWrite(key)]) {
+      await expect(call).rejects.toSatisfy((error) => isStorageError(error, 'ACCESS_DENIED'));
+    }
+    expect((await driver.list('repo/')).entries).toEqual([]);
+  });
+
+  test('says that a key below an object cannot be written', async () => {
+    await driver.put('repo/link' as StorageKey, Buffer.from('x'));
+
+    await expect(driver.put('repo/link/below' as StorageKey, Buffer.from('x'))).rejects.toSatisfy((error) =>
+      isStorageError(error, 'INVALID_KEY'),
+    );
+  });
+
+  test('is not ready when its root has gone', async () => {
+    await rm(root, { recursive: true });
+
+    await expect(driver.check()).rejects.toSatisfy((error) => isStorageError(error, 'NOT_FOUND'));
+    await mkdir(root);
+  });
+});
+
+describe('unfinished uploads', () => {
+  test('go on from what a crashed process of an earlier boot has left', async () => {
+    await mkdir(dirname(join(root, UPLOAD)), { recursive: true });
+    await writeFile(join(root, UPLOAD), 'half ');
+    await lockAs({ boot: 'an earlier one' });
+
+    const session = await driver.resumeWrite(UPLOAD);
+    expect(session?.offset).toBe(5);
+    await session?.append(Buffer.from('whole'));
+    await session?.commit(BLOB);
+
+    expect(await readFile(join(root, BLOB), 'utf8')).toBe('half whole');
+    expect(await readdir(root)).toEqual(['blobs']);
+  });
+
+  test('are free at once when the process of the lock is dead, even if its number is in use again', async () => {
+    await writeUpload('half');
+    await lockAs({ started: '1' });
+
+    const session = await driver.resumeWrite(UPLOAD);
+
+    expect(session?.offset).toBe(4);
+    await session?.abort();
+  });
+
+  test('stay with a living process of this machine however silent it is', async () => {
+    await writeUpload('half');
+    await lockAs({});
+    const later = await open({ now: () => Date.now() + 3_600_000 });
+
+    await expect(later.resumeWrite(UPLOAD)).rejects.toSatisfy((error) =>
+      isStorageError(error, 'SESSION_BUSY'),
+    );
+  });
+
+  test.each([
+    ['on another machine', { host: 'another', boot: 'another' }],
+    ['in another container', { pidNamespace: 'pid:[1]' }],
+  ])('are free when a holder %s has been silent for half a minute', async (_title, holder) => {
+    await writeUpload('half');
+    await lockAs(holder);
+    const later = await open({ now: () => Date.now() + 31_000 });
+
+    await expect(driver.resumeWrite(UPLOAD)).rejects.toSatisfy((error) =>
+      isStorageError(error, 'SESSION_BUSY'),
+    );
+    const session = await later.resumeWrite(UPLOAD);
+
+    expect(session?.offset).toBe(4);
+    await session?.abort();
+  });
+
+  test('are free when a lock was never filled and is old', async () => {
+    await writeUpload('half');
+    await writeFile(join(root, `${UPLOAD}~lock`), '');
+    const later = await open({ now: () => Date.now() + 31_000 });
+
+    await expect(driver.resumeWrite(UPLOAD)).rejects.toThrow('another writer');
+    const session = await later.resumeWrite(UPLOAD);
+
+    expect(session?.offset).toBe(4);
+    await session?.abort();
+  });
+
+  test('are not committed by a writer that lost its lock', async () => {
+    const session = await driver.startWrite(UPLOAD);
+    await session.append(Buffer.from('mine'));
+    await rm(join(root, `${UPLOAD}~lock`));
+    await lockAs({ started: '1' });
+    const other = await driver.resumeWrite(UPLOAD);
+
+    await expect(session.commit(BLOB)).rejects.toSatisfy((error) => isStorageError(error, 'SESSION_BUSY'));
+    await expect(session.abort()).rejects.toSatisfy((error) => isStorageError(error, 'SESSION_BUSY'));
+
+    await other?.append(Buffer.from('!'));
+    await other?.commit(BLOB);
+    expect(await readFile(join(root, BLOB), 'utf8')).toBe('mine!');
+  });
+
+  test('notice at the next append that the process was suspended and the lock taken over', async () => {
+    let now = Date.now();
+    const slow = await open({ now: () => now });
+    const session = await slow.startWrite(UPLOAD);
+    await session.append(Buffer.from('mine'));
+    await rm(join(root, `${UPLOAD}~lock`));
+    await lockAs({});
+
+    now += 60_000;
+
+    await expect(session.append(Buffer.from('late'))).rejects.toSatisfy((error) =>
+      isStorageError(error, 'SESSION_BUSY'),
+    );
+    expect(await readFile(join(root, UPLOAD), 'utf8')).toBe('mine');
+    await session.abort().catch(() => undefined);
+  });
+
+  test('leave no folder when nothing is there to resume', async () => {
+    expect(await driver.resumeWrite(UPLOAD)).toBeUndefined();
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  test('take their lock with them when they are deleted', async () => {
+    await writeUpload('half');
+    await lockAs({});
+
+    await driver.delete([UPLOAD]);
+
+    expect(await readdir(root)).toEqual([]);
+  });
+});
+
+describe('reading', () => {
+  test('serves more streams than the bound has buffers for', async () => {
+    const bytes = Buffer.alloc(3_000_000, 'abc');
+    await driver.put(BLOB, bytes);
+
+    const sizes = await Promise.all(
+      Array.from({ length: 40 }, async () => {
+        const reader = await driver.open(BLOB);
+        const size = await readAll(reader);
+        await reader?.close();
+        return size;
+      }),
+    );
+
+    expect(new Set(sizes)).toEqual(new Set([bytes.length]));
+  });
+
+  test('says that an object ended early when its file was cut', async () => {
+    await driver.put(BLOB, Buffer.alloc(3_000_000));
+    const reader = await driver.open(BLOB);
+    await writeFile(join(root, BLOB), 'short');
+
+    await expect(readAll(reader)).rejects.toSatisfy((error) => isStorageError(error, 'READ_FAILED'));
+    await reader?.close();
+  });
+});
+
+async function readAll(reader: ByteReader | undefined): Promise<number> {
+  let size = 0;
+  for (let view = await reader?.read(); view !== undefined; view = await reader?.read()) size += view.length;
+  return size;
+}
+
+async function writeUpload(text: string): Promise<void> {
+  await mkdir(dirname(join(root, UPLOAD)), { recursive: true });
+  await writeFile(join(root, UPLOAD), text);
+}
