@@ -7,7 +7,7 @@ import { RULES } from './v1alpha1/rules.ts';
 
 /** The CustomResourceDefinition of Registry, from the schemas and the rules in `v1alpha1/`. */
 
-export const CRD_NAME = `${REGISTRY_PLURAL}.${GROUP}`;
+const CRD_NAME = `${REGISTRY_PLURAL}.${GROUP}`;
 
 /** apiextensions.k8s.io/v1 CustomResourceDefinition, without the metadata that a packager adds. */
 export interface CustomResourceDefinition {

@@ -45,8 +45,6 @@ export const RegistrySpec = obj('What the registry should be.', {
   podTemplate: PodTemplate.optional(),
 });
 export type RegistrySpec = z.infer<typeof RegistrySpec>;
-/** The spec as users write it. */
-export type RegistrySpecInput = z.input<typeof RegistrySpec>;
 
 /** A Registry as the operator uses it: validated, with every default filled in. */
 export interface Registry {

@@ -72,7 +72,10 @@ function matching(pattern: string, message: string): StateDeclaration<string> {
   return { cel: `self.matches('${pattern}')`, message, holds: (value) => expression.test(value) };
 }
 
-const HOST = '([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[[][0-9A-Fa-f:.]+])';
+/** The last part has a letter: a name that ends in a number would be read as an IPv4 address. */
+const NAME = '([A-Za-z0-9-]+[.])*([0-9][0-9-]*)?[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?';
+const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
+const HOST = `(${NAME}|${OCTET}([.]${OCTET}){3}|[[][0-9A-Fa-f:.]+])`;
 const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])';
 /** Scheme, host and perhaps port and path; no user, query or fragment, which an endpoint has no use for. */
 const ENDPOINT = `^https?://${HOST}(:${PORT})?(/[A-Za-z0-9._~/-]*)?$`;

@@ -4,7 +4,7 @@ import { obj, objectName, quantity, reference, text, word } from '../schema.ts';
 
 /** Where the content is kept: `spec.storage`. The rules between its fields are in `rules.ts`. */
 
-export const VolumeClaim = obj('A PersistentVolumeClaim that the operator creates.', {
+const VolumeClaim = obj('A PersistentVolumeClaim that the operator creates.', {
   size: quantity('Requested size, a quantity, for example 100Gi. May only grow.'),
   storageClassName: text('StorageClass; unset is the cluster default. Cannot be changed.').optional(),
   accessMode: word(
@@ -19,26 +19,18 @@ const ExistingClaim = obj('A PersistentVolumeClaim that already exists and is ne
   subPath: text('Folder in the volume.', { max: 1024 }).optional(),
 });
 
-export const FilesystemStorage = obj(
-  'Content on a volume. Set exactly one of volumeClaim and existingClaim.',
-  {
-    volumeClaim: VolumeClaim.optional(),
-    existingClaim: ExistingClaim.optional(),
-  },
-);
-export type FilesystemStorage = z.infer<typeof FilesystemStorage>;
+const FilesystemStorage = obj('Content on a volume. Set exactly one of volumeClaim and existingClaim.', {
+  volumeClaim: VolumeClaim.optional(),
+  existingClaim: ExistingClaim.optional(),
+});
 
-export const CaBundleReference = obj(
-  'CA bundle that is used in place of the system CAs for this connection.',
-  {
-    kind: word('Kind of the object.', ['ConfigMap', 'Secret']).default('ConfigMap'),
-    name: objectName,
-    key: text('Key that holds the PEM bundle.', { min: 1 }).default('ca.crt'),
-  },
-);
-export type CaBundleReference = z.infer<typeof CaBundleReference>;
+const CaBundleReference = obj('CA bundle that is used in place of the system CAs for this connection.', {
+  kind: word('Kind of the object.', ['ConfigMap', 'Secret']).default('ConfigMap'),
+  name: objectName,
+  key: text('Key that holds the PEM bundle.', { min: 1 }).default('ca.crt'),
+});
 
-export const S3Storage = obj('Content in an S3 compatible bucket.', {
+const S3Storage = obj('Content in an S3 compatible bucket.', {
   bucket: text('Name of an existing bucket. Cannot be changed.', { min: 3, max: 63 }),
   prefix: text('Prefix of all keys. Cannot be changed.', { min: 1, max: 512 }).optional(),
   region: text('Region; may be left out when endpoint is set.', { min: 1, max: 63 }).optional(),
@@ -54,7 +46,6 @@ export const S3Storage = obj('Content in an S3 compatible bucket.', {
   ).optional(),
   caBundleRef: CaBundleReference.optional(),
 });
-export type S3Storage = z.infer<typeof S3Storage>;
 
 const EphemeralStorage = obj('Content that is lost when the pod ends.', {
   sizeLimit: quantity('Size limit of the emptyDir, a quantity, for example 10Gi.').optional(),

@@ -42,6 +42,9 @@ const storage: AcceptedCase[] = [
     spec: inBucket({ region: undefined, endpoint: 'http://s3.default.svc:9000' }),
   },
   { title: 'an endpoint with a path', spec: inBucket({ endpoint: 'https://example.com/s3/' }) },
+  ...['https://10.0.0.255:9000', 'http://localhost', 'https://3scale', 'https://S3.eu-1.Example.com'].map(
+    (endpoint) => ({ title: `an endpoint of ${endpoint}`, spec: inBucket({ endpoint }) }),
+  ),
   { title: 'an endpoint that is an IPv6 address', spec: inBucket({ endpoint: 'https://[fd00::1]:65535' }) },
   {
     title: 'a bucket with everything',

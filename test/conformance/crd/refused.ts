@@ -191,6 +191,9 @@ const buckets: RefusedCase[] = [
     'https://minio\n',
     'https://-minio',
     'https://minio-',
+    'https://10.0.0.300:9000',
+    'https://10.0.0',
+    'https://minio..svc',
     '',
   ].map((endpoint) => ({
     title: `an endpoint of ${JSON.stringify(endpoint)}`,
