@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import packageJson from '../../package.json' with { type: 'json' };
 import { systemClock } from '../shared/clock.ts';
 import { AppError, errorMessage } from '../shared/errors.ts';
 import { runUntilSignal } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/logger.ts';
+import { VERSION } from '../shared/version.ts';
 import { HELP, parseCommandLine, UsageError, type Command } from './config/command-line.ts';
 import { constantSource, fileSource, readSnapshot } from './config/snapshot.ts';
 import { RegistryMetrics } from './metrics.ts';
@@ -14,7 +14,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const command = parseCommandLine(args, process.cwd());
     if (command.kind === 'help') process.stdout.write(HELP);
-    else if (command.kind === 'version') process.stdout.write(`${packageJson.version}\n`);
+    else if (command.kind === 'version') process.stdout.write(`${VERSION}\n`);
     else await serve(command);
     return 0;
   } catch (error) {
@@ -28,15 +28,14 @@ async function serve(command: Extract<Command, { kind: 'serve' }>): Promise<void
   const source =
     'file' in command ? fileSource(command.file) : constantSource('the command line', command.config);
   const snapshot = await readSnapshot(source);
-  const { version } = packageJson;
   const logger = createLogger({ level: levelOf(snapshot.config.logging) });
   const server = await RegistryServer.start({
     source,
     snapshot,
-    version,
+    version: VERSION,
     clock: systemClock,
     logger,
-    metrics: new RegistryMetrics(version),
+    metrics: new RegistryMetrics(VERSION),
     memoryLimit: process.constrainedMemory(),
   });
   await runUntilSignal((reason) => server.stop(reason), process);

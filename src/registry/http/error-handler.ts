@@ -23,8 +23,8 @@ export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): 
   const error = isFastifyError(thrown) ? fromFastify(thrown) : toDistributionError(thrown);
   if (error.status >= 500) logFailure(exchange, error, logger);
   exchange.failure = error;
-  dropBody(exchange);
-  respond(exchange, { status: error.status, headers: errorHeaders(exchange, error), body: errorBody(error) });
+  const answer = { status: error.status, headers: errorHeaders(exchange, error), body: errorBody(error) };
+  dropBody(exchange, () => respond(exchange, answer));
 }
 
 /** The body of an error answer. */
@@ -41,23 +41,34 @@ function errorHeaders({ reply }: Exchange, error: DistributionError): Record<str
 }
 
 /**
- * Deals with a body that was not read to its end. One that the client still holds back (`Expect:
- * 100-continue`) may or may not come, so that nothing after it could be told apart: the connection is closed.
- * Otherwise Node discards what arrives; a client that goes on for long is cut off.
+ * Answers a request whose body may not have been read to its end, so that the client gets to read the answer.
+ *
+ * A body that the client still holds back (`Expect: 100-continue`) may or may not come, so that nothing after it
+ * could be told apart: the connection is closed. On a connection that is kept, Node discards what arrives after
+ * the answer. One that is closed with the answer would be reset under a client that still sends: there the body
+ * comes first. A client that goes on for long is cut off either way.
  */
-function dropBody({ request, response, reply, expectsContinue }: Exchange): void {
-  if (request.complete) return;
-  if (expectsContinue) {
-    reply.header('connection', 'close');
+function dropBody({ request, response, reply, expectsContinue }: Exchange, answer: () => void): void {
+  if (request.complete || expectsContinue) {
+    if (!request.complete) reply.header('connection', 'close');
+    answer();
     return;
   }
   const { socket } = request;
-  response.once('close', () => {
-    if (request.complete || socket.destroyed) return;
+  if (response.shouldKeepAlive) {
+    answer();
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     timer.unref();
     request.once('close', () => clearTimeout(timer));
+    return;
+  }
+  const timer = setTimeout(answer, LINGER_MS);
+  request.once('end', () => {
+    clearTimeout(timer);
+    answer();
   });
+  request.once('close', () => clearTimeout(timer));
+  request.resume();
 }
 
 function logFailure({ id, method, path }: Exchange, error: DistributionError, logger: Logger): void {
