@@ -28,7 +28,11 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   try {
     report('the node is ready');
     const s3 = await startVersitygw({ host: cluster.hostIP, buckets: ['registry'] });
-    project.provide('s3', { port: s3.port, accessKey: s3.accessKey, secretKey: s3.secretKey });
+    project.provide('s3', {
+      port: Number(new URL(s3.endpoint).port),
+      accessKey: s3.accessKeyId,
+      secretKey: s3.secretAccessKey,
+    });
     await cluster.importImage(IMAGE_ARCHIVE);
     report('the image is imported');
     await installOperator(cluster);

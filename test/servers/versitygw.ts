@@ -6,17 +6,27 @@ import { toolPath } from '../helpers/tools.ts';
 import { answersHttp, freePort, startProcess } from './process.ts';
 import type { S3Server } from './s3-server.ts';
 
+export interface VersitygwOptions {
+  /** Address to listen on; loopback by default. */
+  readonly host?: string;
+  /** Buckets that exist from the start. */
+  readonly buckets?: readonly string[];
+}
+
 /** Starts versitygw on a folder of its own: the quick S3 server, which honours every condition. */
-export async function startVersitygw(): Promise<S3Server> {
+export async function startVersitygw({
+  host = '127.0.0.1',
+  buckets = [],
+}: VersitygwOptions = {}): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), 'versitygw-'));
   const data = join(folder, 'data');
-  await mkdir(data);
+  for (const bucket of ['', ...buckets]) await mkdir(join(data, bucket));
   const port = await freePort();
-  const endpoint = `http://127.0.0.1:${port}`;
+  const endpoint = `http://${host}:${port}`;
   const credentials = { accessKeyId: 'test-access-key', secretAccessKey: 'test-secret-key' };
   const server = await startProcess({
     command: toolPath('versitygw'),
-    args: ['--port', `127.0.0.1:${port}`, '--quiet', 'posix', data],
+    args: ['--port', `${host}:${port}`, '--quiet', 'posix', data],
     env: {
       PATH: process.env['PATH'],
       ROOT_ACCESS_KEY: credentials.accessKeyId,

@@ -73,6 +73,9 @@ export async function runLocal(options: LocalOptions): Promise<void> {
     const seconds = (options.clock.monotonic() - startedAt) / 1000;
     for (const line of usageLines({ registry: running.registry, folders, seconds })) options.print(line);
     await followEdits(running, supervisor, options);
+  } catch (error) {
+    // Being told to end while it starts is no failure.
+    if (!options.signal.aborted) throw error;
   } finally {
     await supervisor.stop();
   }
