@@ -158,22 +158,17 @@ export class FaultProxy {
     response.on('error', () => undefined);
     const body = await readBody(request).catch(() => undefined);
     if (body === undefined) return;
+    const fault = this.#takeFault(seen);
+    if (fault?.type === 'delay') await sleep(fault.ms);
+    if (fault?.type === 'reset') this.#reset(request);
+    else if (fault?.type === 'answer') answer(response, fault);
+    else if (fault?.type !== 'hang') this.#forward(request, response, { body, fault });
+  }
+
+  #takeFault(seen: SeenRequest): Fault | undefined {
     const rule = this.#rules.find(({ matches, left }) => left > 0 && matches(seen));
     if (rule) rule.left -= 1;
-    const fault = rule?.fault;
-    if (fault?.type === 'delay') await sleep(fault.ms);
-    switch (fault?.type) {
-      case 'hang':
-        break;
-      case 'reset':
-        this.#reset(request);
-        break;
-      case 'answer':
-        answer(response, fault);
-        break;
-      default:
-        this.#forward(request, response, { body, fault });
-    }
+    return rule?.fault;
   }
 
   #forward(
@@ -203,7 +198,7 @@ export class FaultProxy {
 interface Passing {
   readonly response: ServerResponse;
   readonly fault: Fault | undefined;
-  reset(): void;
+  readonly reset: () => void;
 }
 
 function pass(received: IncomingMessage, { response, fault, reset }: Passing): void {
