@@ -1,13 +1,10 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
-import { text } from 'node:stream/consumers';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 
 import { type ApiServer, startApiServer } from '../servers/api-server.ts';
+import { type Call, callsTo, mustCall } from './api.ts';
 import { installChart, only, RELEASE, renderChart, uninstallChart, type Values } from './helm.ts';
 
 const CRD = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/registries.registry-operator.dev';
@@ -16,28 +13,20 @@ const REGISTRIES =
   '/apis/registry-operator.dev/v1alpha1/namespaces/default/registries?fieldValidation=Strict&dryRun=All';
 
 let server: ApiServer;
+let call: Call;
 
 beforeAll(async () => {
   server = await startApiServer();
+  call = callsTo(server);
 });
 
 afterAll(async () => {
   await server.stop();
 });
 
-/** One call of the API as the administrator, with its status in front: `201 {"kind":…`. */
-async function call(method: string, path: string, body?: object): Promise<string> {
-  const { ca, adminCert: cert, adminKey: key } = server;
-  const headers = { 'content-type': 'application/json' };
-  const sent = request(`${server.url}${path}`, { method, ca, cert, key, headers, agent: false });
-  sent.end(body === undefined ? undefined : JSON.stringify(body));
-  const [response] = (await once(sent, 'response')) as [IncomingMessage];
-  return `${response.statusCode} ${await text(response)}`;
-}
-
 async function createNamespace(name: string, labels: Record<string, string> = {}): Promise<void> {
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
-  expect(await call('POST', '/api/v1/namespaces', namespace)).toMatch(/^201 /);
+  await mustCall(call, 'POST', '/api/v1/namespaces', namespace);
 }
 
 describe('an install', () => {

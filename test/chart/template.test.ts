@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { isMap, isScalar, parse, parseDocument, type Document, type YAMLMap } from 'yaml';
 
 import packageJson from '../../package.json' with { type: 'json' };
+import { OPERATOR_OPTIONS } from '../../src/operator/config.ts';
 import type { KubeObject } from '../../src/operator/kube/types.ts';
 import { toolPath } from '../helpers/tools.ts';
 import { CHART, KUBE_VERSIONS, only, RELEASE, renderChart, type Values } from './helm.ts';
@@ -247,6 +248,17 @@ describe('the Deployment', () => {
       LOG_LEVEL: 'Debug',
       NODE_EXTRA_CA_CERTS: '/ca.crt',
     });
+  });
+
+  it('uses only settings that the operator knows', async () => {
+    const known = OPERATOR_OPTIONS.map(({ env }) => env);
+    const names = Object.keys(environment(await renderChart(EVERYTHING)));
+
+    expect(names.filter((name) => !known.includes(name))).toEqual([
+      'POD_NAME',
+      'POD_NAMESPACE',
+      'NODE_EXTRA_CA_CERTS',
+    ]);
   });
 
   it('spreads its own pods', async () => {
