@@ -91,6 +91,17 @@ describe('ConfigWatcher', () => {
     await vi.waitFor(() => expect(seen).toContain('users two'), 5000);
   });
 
+  it('sees a change in a folder where something else is written all the time', async () => {
+    const { watcher, folder, write, seen } = await setUp();
+    watcher.start();
+    const noise = setInterval(() => void writeFile(join(folder, 'noise'), 'x'), 2);
+
+    await write({ logging: { level: 'Warn' } });
+
+    await vi.waitFor(() => expect(seen).toContain('level Warn'), 5000);
+    clearInterval(noise);
+  });
+
   it('keeps the old users and rules when the new users are bad, and says so once', async () => {
     const { watcher, write, users, seen, failures, lines } = await setUp();
     const before = watcher.loadedHash;

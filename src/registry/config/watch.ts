@@ -187,8 +187,12 @@ export class ConfigWatcher {
   }
 
   #changed(): void {
-    clearTimeout(this.#debounce);
-    this.#debounce = setTimeout(() => void this.check(), this.#options.debounceMs);
+    // Not put off by further notices: a folder in which something is written all the time would never be looked at.
+    if (this.#debounce) return;
+    this.#debounce = setTimeout(() => {
+      this.#debounce = undefined;
+      void this.check();
+    }, this.#options.debounceMs);
     this.#debounce.unref();
   }
 }
