@@ -1,4 +1,5 @@
 import type { StorageDriver } from '../storage/driver.ts';
+import { abandonedUploads } from './abandoned-uploads.ts';
 import { BlobService } from './blob-service.ts';
 import type { Descriptor } from './descriptor.ts';
 import { algorithmOf, type Digest, type DigestAlgorithm } from './digest.ts';
@@ -9,7 +10,7 @@ import { parseUploadId } from './reference.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
 import type { UploadBody } from './upload-body.ts';
 import { UploadFinisher } from './upload-finisher.ts';
-import { type OpenUpload, UploadSessions } from './upload-sessions.ts';
+import { type OpenUpload, UploadSessions, type UploadSite } from './upload-sessions.ts';
 
 export type { UploadStatus } from './errors.ts';
 export type { UploadBody } from './upload-body.ts';
@@ -90,9 +91,7 @@ export class UploadService {
     await this.#sessions.interrupt(site, unknown('the upload was cancelled'));
     await this.#sessions.hold(site, async (upload) => {
       if (upload === undefined) throw unknown();
-      upload.digester?.close();
-      await upload.session.abort();
-      await this.#finisher.removeTraces(site);
+      await this.#forget(site, upload);
     });
   }
 
@@ -143,9 +142,35 @@ export class UploadService {
     });
   }
 
+  /**
+   * Removes sessions that were started, and as far as the storage can tell last written to, before a moment.
+   * Sessions in use stay.
+   *
+   * @returns how many were removed
+   */
+  async purge(olderThan: Date, call: ServiceCall): Promise<number> {
+    let removed = 0;
+    for await (const site of abandonedUploads(this.#storage, olderThan, call)) {
+      if (this.#sessions.isHeld(site)) continue;
+      try {
+        await this.#sessions.hold(site, async (upload) => this.#forget(site, upload));
+        removed++;
+      } catch (error) {
+        if (!(error instanceof RangeInvalid)) throw error;
+      }
+    }
+    return removed;
+  }
+
   /** Interrupts what is going on, keeps what arrived, and lets other replicas go on with it. */
   async close(): Promise<void> {
     await this.#sessions.close(new DistributionError('UNAVAILABLE', { message: 'the server is stopping' }));
+  }
+
+  async #forget(site: UploadSite, upload: OpenUpload | undefined): Promise<void> {
+    upload?.digester?.close();
+    await upload?.session.abort();
+    await this.#finisher.removeTraces(site);
   }
 
   async #receive(upload: OpenUpload, body: UploadBody, signal: AbortSignal): Promise<void> {
