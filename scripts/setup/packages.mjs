@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { checkPlatform, requireDisk } from './machine.mjs';
@@ -26,13 +26,14 @@ export async function installPackages({ dev }) {
   }
   checkPlatform();
   requireDisk(ROOT, 1.5, 'installing packages');
-  const keepDev = dev || hasAny(Object.keys(manifest.devDependencies));
+  const keepDev = dev || hasAll(Object.keys(manifest.devDependencies));
   const title = `installing npm packages${keepDev ? ', with those for development' : ''}`;
   await reporter.step(title, async () => {
     rmSync(STAMP, { force: true });
     const args = keepDev ? [...INSTALL, '--include=dev'] : [...INSTALL, '--omit=dev'];
     const [command, argv] = npmCommand(args);
     await runLogged(command, argv, { log: join(CACHE, 'logs', 'npm-install.log') });
+    linkNode(Object.keys(manifest.optionalDependencies));
     await checkNode(wanted.node);
     writeFileSync(STAMP, JSON.stringify({ ...wanted, dev: keepDev }));
   });
@@ -65,12 +66,22 @@ function isInstalled(manifest, wanted, dev) {
   return (
     Object.entries(wanted).every(([key, value]) => found[key] === value) &&
     (found.dev || !dev) &&
-    names.every((name) => existsSync(join(MODULES, name, 'package.json')))
+    hasAll(names)
   );
 }
 
-function hasAny(names) {
-  return names.some((name) => existsSync(join(MODULES, name, 'package.json')));
+function hasAll(names) {
+  return names.every((name) => existsSync(join(MODULES, name, 'package.json')));
+}
+
+/** npm 10 installs the package that fits this machine, but does not link its program. */
+function linkNode(packages) {
+  const file = packages
+    .map((name) => join(name, 'bin', 'node'))
+    .find((path) => existsSync(join(MODULES, path)));
+  if (file && !existsSync(NODE)) {
+    symlinkSync(join('..', file), NODE);
+  }
 }
 
 async function checkNode(version) {

@@ -82,6 +82,9 @@ const running = new Set();
 let foreground;
 let signalled;
 
+// Whatever ends this process early, such as a broken pipe, must not leave a build behind.
+process.on('exit', () => running.forEach((child) => signalGroup(child.pid, 'SIGTERM')));
+
 function ended(child) {
   if (running.size === 0) {
     SIGNALS.forEach((signal) => process.on(signal, passOn));
