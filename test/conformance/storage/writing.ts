@@ -73,6 +73,19 @@ export function describeWriting(traits: DriverTraits): void {
       );
     });
 
+    test('takes bytes that threads share', async () => {
+      const { driver } = backend();
+      const shared = new Uint8Array(new SharedArrayBuffer(MIB));
+      shared.set(noise(MIB));
+      const session = await driver.startWrite(uploadKey());
+
+      for (let n = 0; n < 9; n++) await session.append(shared);
+      await session.commit(key('shared/data'));
+
+      const expected = Buffer.concat(Array.from({ length: 9 }, () => shared));
+      expect(sha256(await drain(await driver.open(key('shared/data'))))).toBe(sha256(expected));
+    });
+
     test('overwrites at commit, and nobody sees anything before', async () => {
       const { driver, another } = backend();
       await driver.put(key('target/data'), Buffer.from('before'));

@@ -1,8 +1,19 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import {
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open as openHandle,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { BufferPool } from '../buffer-pool.ts';
 import type { ByteReader, StorageDriver, StorageKey } from '../driver.ts';
@@ -32,7 +43,10 @@ beforeEach(async () => {
   driver = await open();
 });
 
-afterEach(() => rm(root, { recursive: true }));
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await rm(root, { recursive: true });
+});
 
 describe('layout', () => {
   test('has every object in the file of its key, and unfinished bytes in the file of the upload', async () => {
@@ -209,6 +223,38 @@ describe('unfinished uploads', () => {
   });
 });
 
+describe('durability', () => {
+  test('syncs a file before it gets its name, and the folder and all new folders above it after', async () => {
+    const session = await driver.startWrite(UPLOAD);
+    await session.append(Buffer.from('bytes'));
+    const calls = await watchSyncs();
+
+    await session.commit(BLOB);
+
+    // blobs/sha256/ab/abc/data: its folder, and the parents of the four new folders.
+    expect(calls).toEqual(['datasync', ...Array.from({ length: 5 }, () => 'sync')]);
+  });
+
+  test('syncs a small object and its folder', async () => {
+    await driver.put('repo/a/link' as StorageKey, Buffer.from('x'));
+    const calls = await watchSyncs();
+
+    await driver.put('repo/a/link' as StorageKey, Buffer.from('y'));
+
+    expect(calls).toEqual(['datasync', 'sync']);
+  });
+
+  test('syncs the bytes of a suspended upload', async () => {
+    const session = await driver.startWrite(UPLOAD);
+    await session.append(Buffer.from('bytes'));
+    const calls = await watchSyncs();
+
+    await session.suspend();
+
+    expect(calls).toEqual(['datasync']);
+  });
+});
+
 describe('reading', () => {
   test('serves more streams than the bound has buffers for', async () => {
     const bytes = Buffer.alloc(3_000_000, 'abc');
@@ -235,6 +281,22 @@ describe('reading', () => {
     await reader?.close();
   });
 });
+
+/** Names of the syncs that file handles are asked for from now on; they happen. */
+async function watchSyncs(): Promise<string[]> {
+  const handle = await openHandle(root);
+  const prototype: FileHandle = Object.getPrototypeOf(handle);
+  await handle.close();
+  const calls: string[] = [];
+  for (const name of ['datasync', 'sync'] as const) {
+    const original = prototype[name];
+    vi.spyOn(prototype, name).mockImplementation(function watched(this: FileHandle) {
+      calls.push(name);
+      return original.call(this);
+    });
+  }
+  return calls;
+}
 
 async function readAll(reader: ByteReader | undefined): Promise<number> {
   let size = 0;

@@ -29,6 +29,7 @@ import type {
   WriteToken,
 } from '../driver.ts';
 import { failure, fromSystem, isMissing } from './filesystem/failure.ts';
+import { FolderNames } from './filesystem/folder-names.ts';
 import { place, placeDurably, pruneFolders } from './filesystem/folders.ts';
 import { listFolder } from './filesystem/listing.ts';
 import { ownIdentity, type ProcessIdentity } from './filesystem/process-identity.ts';
@@ -83,9 +84,11 @@ class FilesystemDriver implements StorageDriver {
     persistent: true,
   };
   readonly #options: Required<FilesystemOptions>;
+  readonly #folders: FolderNames;
 
   constructor(options: Required<FilesystemOptions>) {
     this.#options = options;
+    this.#folders = new FolderNames(options.now);
   }
 
   async stat(key: StorageKey, options?: CallOptions): Promise<ObjectStat | undefined> {
@@ -184,7 +187,7 @@ class FilesystemDriver implements StorageDriver {
   async list(prefix: string, options: ListOptions & CallOptions = {}): Promise<ListPage> {
     options.signal?.throwIfAborted();
     try {
-      return await listFolder(join(this.#options.root, prefix), options);
+      return await listFolder(this.#folders, join(this.#options.root, prefix), options);
     } catch (error) {
       throw fromSystem(error, 'list');
     }

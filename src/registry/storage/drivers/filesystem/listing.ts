@@ -1,57 +1,59 @@
-import { type Dirent } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { ListOptions, ListPage } from '../../driver.ts';
-import { isMissing } from './failure.ts';
-
-/** What cannot be a part of a key (our locks and temporary files, an editor's backups) does not exist. */
-const SEGMENT = /^[A-Za-z0-9._=+-]+$/;
+import type { FolderNames } from './folder-names.ts';
 
 /** One page of what is below the folder `path`. */
-export async function listFolder(path: string, options: ListOptions): Promise<ListPage> {
+export async function listFolder(
+  folders: FolderNames,
+  path: string,
+  options: ListOptions,
+): Promise<ListPage> {
   const { after = '', limit = 1000, delimiter } = options;
-  const names: string[] = [];
-  const found = delimiter === undefined ? walk(path, '', after) : children(path, after);
-  for await (const name of found) {
-    if (names.length === limit) return { entries: names.map((entry) => ({ name: entry })), more: true };
-    names.push(name);
-  }
-  return { entries: names.map((name) => ({ name })), more: false };
+  // One more tells whether there is more.
+  const names =
+    delimiter === undefined
+      ? await collect(walk(folders, { path, prefix: '', after }), limit + 1)
+      : following(await folders.read(path), after, limit + 1);
+  return { entries: names.slice(0, limit).map((name) => ({ name })), more: names.length > limit };
 }
 
-async function* children(path: string, after: string): AsyncGenerator<string> {
-  yield* (await sortedNames(path)).filter((name) => name > after);
+interface Walk {
+  readonly path: string;
+  /** Of the names that are yielded. */
+  readonly prefix: string;
+  readonly after: string;
 }
 
 /** Depth first: a folder sorts by its name with the slash, which begins all names below it. */
-async function* walk(path: string, prefix: string, after: string): AsyncGenerator<string> {
-  for (const name of await sortedNames(path)) {
+async function* walk(folders: FolderNames, { path, prefix, after }: Walk): AsyncGenerator<string> {
+  for (const name of await folders.read(path)) {
     const full = prefix + name;
     if (!name.endsWith('/')) {
       if (full > after) yield full;
     } else if (full > after || after.startsWith(full)) {
-      yield* walk(join(path, name), full, after);
+      yield* walk(folders, { path: join(path, name), prefix: full, after });
     }
   }
 }
 
-/** Names in a folder, folders with a slash, in byte order (they are ASCII). A missing folder has none. */
-async function sortedNames(path: string): Promise<string[]> {
-  const names: string[] = [];
-  for (const entry of await readFolder(path)) {
-    if (!SEGMENT.test(entry.name)) continue;
-    if (entry.isDirectory()) names.push(`${entry.name}/`);
-    else if (entry.isFile()) names.push(entry.name);
+async function collect(names: AsyncGenerator<string>, limit: number): Promise<string[]> {
+  const collected: string[] = [];
+  for await (const name of names) {
+    collected.push(name);
+    if (collected.length === limit) break;
   }
-  return names.toSorted();
+  return collected;
 }
 
-async function readFolder(path: string): Promise<Dirent[]> {
-  try {
-    return await readdir(path, { withFileTypes: true });
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
+/** At most `limit` names after `after`, which need not be among them. */
+function following(sorted: readonly string[], after: string, limit: number): readonly string[] {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] ?? '') <= after) low = middle + 1;
+    else high = middle;
   }
+  return sorted.slice(low, low + limit);
 }
