@@ -83,9 +83,13 @@ export function configMap(namespace: string, name: string, data: Record<string, 
 }
 
 /** Waits until a condition holds. @throws Error that names it after the time limit */
-export async function until(what: string, holds: () => boolean, timeoutMs = 20_000): Promise<void> {
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs = 20_000,
+): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (!holds()) {
+  while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
     await systemClock.sleep(10);
   }
