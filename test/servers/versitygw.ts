@@ -40,6 +40,9 @@ export async function startVersitygw({
     logFile: join(folder, 'versitygw.log'),
     ready: () => (tls === undefined ? answersHttp(endpoint) : acceptsTcp(host, port)),
     timeoutMs: 20_000,
+  }).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true });
+    throw error;
   });
   return {
     endpoint,

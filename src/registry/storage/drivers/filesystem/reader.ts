@@ -21,7 +21,7 @@ function viewBytes(pool: BufferPool): number {
 }
 
 /** `fs.read` at a position. @returns bytes read, 0 at the end of the file */
-export function readAt(fd: number, target: Uint8Array, position: number): Promise<number> {
+function readAt(fd: number, target: Uint8Array, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
     read(fd, target, 0, target.length, position, (error, bytes) => {
       if (error === null) resolve(bytes);
