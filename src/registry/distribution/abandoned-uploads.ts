@@ -35,7 +35,11 @@ async function* uploadsOf(
   const prefix = uploadsPrefix(repository);
   let after: string | undefined;
   do {
-    const page = await storage.list(prefix, { ...call, ...(after === undefined ? {} : { after }), delimiter: '/' });
+    const page = await storage.list(prefix, {
+      ...call,
+      ...(after === undefined ? {} : { after }),
+      delimiter: '/',
+    });
     for (const { name } of page.entries) {
       const id = name.slice(0, -1);
       if (name.endsWith('/') && isUploadId(id)) yield { repository, id };

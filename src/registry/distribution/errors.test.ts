@@ -51,5 +51,10 @@ test.each([
 test('anything else is unknown to the client and kept for the log', () => {
   const cause = new TypeError('secret');
 
-  expect(toDistributionError(cause)).toMatchObject({ code: 'UNKNOWN', status: 500, message: 'unknown error', cause });
+  expect(toDistributionError(cause)).toMatchObject({
+    code: 'UNKNOWN',
+    status: 500,
+    message: 'unknown error',
+    cause,
+  });
 });

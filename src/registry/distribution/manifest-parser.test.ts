@@ -3,7 +3,13 @@ import { describe, expect, test } from 'vitest';
 
 import { DistributionError } from './errors.ts';
 import { parseManifest, storedMediaType } from './manifest-parser.ts';
-import { DOCKER_LIST, DOCKER_MANIFEST, MANIFEST_MEDIA_TYPES, OCI_INDEX, OCI_MANIFEST } from './media-types.ts';
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  MANIFEST_MEDIA_TYPES,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from './media-types.ts';
 import { digestOf } from './testing.ts';
 
 const DIGEST = digestOf('x');
@@ -77,7 +83,12 @@ test.each([
   ['a Docker image without its type', IMAGE, DOCKER_MANIFEST, /^400 .*mediaType: must be/],
   ['a foreign Content-Type', IMAGE, 'text/plain', /^415 manifest type "text\/plain" is not supported/],
   ['a foreign mediaType', { ...IMAGE, mediaType: 'a/b' }, undefined, /^415 /],
-  ['a mediaType that is no text', { ...IMAGE, mediaType: 1 }, undefined, /^400 .*mediaType: must be a string/],
+  [
+    'a mediaType that is no text',
+    { ...IMAGE, mediaType: 1 },
+    undefined,
+    /^400 .*mediaType: must be a string/,
+  ],
   [
     'schema 1',
     { schemaVersion: 1, fsLayers: [] },
@@ -127,7 +138,9 @@ test('takes numbers and spellings that are legal, if unusual', () => {
   expect(refusalOf(text, OCI_MANIFEST)).toBe('accepted');
   expect(refusalOf({ ...IMAGE, mediaType: null, subject: null }, OCI_MANIFEST)).toBe('accepted');
   expect(refusalOf({ ...IMAGE, layers: [] }, OCI_MANIFEST)).toBe('accepted');
-  expect(refusalOf({ ...IMAGE, annotations: { '\uD800': 'x' }, 'org.example': [1] }, OCI_MANIFEST)).toBe('accepted');
+  expect(refusalOf({ ...IMAGE, annotations: { '\uD800': 'x' }, 'org.example': [1] }, OCI_MANIFEST)).toBe(
+    'accepted',
+  );
 });
 
 test('refuses bytes that are no UTF-8', () => {
@@ -144,7 +157,15 @@ test('a __proto__ member changes nothing', () => {
 });
 
 test('either parses or refuses with its own error, whatever the bytes', () => {
-  const member = fc.constantFrom('schemaVersion', 'mediaType', 'config', 'layers', 'manifests', 'subject', 'x');
+  const member = fc.constantFrom(
+    'schemaVersion',
+    'mediaType',
+    'config',
+    'layers',
+    'manifests',
+    'subject',
+    'x',
+  );
   const value = fc.oneof(
     fc.constantFrom<unknown>(2, 1, null, LAYER, [LAYER], [], {}, OCI_MANIFEST, DOCKER_LIST, [null], 'x'),
     fc.jsonValue(),

@@ -28,7 +28,21 @@ describe('repository names', () => {
   });
 
   test('never make a path that leaves its folder or meets one of the registry', () => {
-    const pieces = fc.constantFrom('a', '.', '..', '/', '_', '__', '-', '%2f', '\\', '\0', 'A', '_layers', ' ');
+    const pieces = fc.constantFrom(
+      'a',
+      '.',
+      '..',
+      '/',
+      '_',
+      '__',
+      '-',
+      '%2f',
+      '\\',
+      '\0',
+      'A',
+      '_layers',
+      ' ',
+    );
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 8 }), (parts) => {
         const name = parts.join('');
@@ -70,9 +84,12 @@ describe('tags', () => {
     expect(parseTag(tag)).toBe(tag);
   });
 
-  test.each(['', '.', '..', '.a', '-a', 'a/b', 'a:b', 'A'.repeat(129), 'ä', 'a\n'])('may not be %j', (tag) => {
-    expect(() => parseTag(tag)).toThrow(expect.objectContaining({ code: 'TAG_INVALID' }));
-  });
+  test.each(['', '.', '..', '.a', '-a', 'a/b', 'a:b', 'A'.repeat(129), 'ä', 'a\n'])(
+    'may not be %j',
+    (tag) => {
+      expect(() => parseTag(tag)).toThrow(expect.objectContaining({ code: 'TAG_INVALID' }));
+    },
+  );
 });
 
 test('a reference with a colon is a digest, and any other is a tag', () => {
@@ -91,8 +108,16 @@ test('an upload id is a UUID in lower case', () => {
     }),
   );
 
-  for (const id of ['', '..', 'x', `${'a'.repeat(8)}-${'a'.repeat(27)}`, 'AAAAAAAA-AAAA-AAAA-AAAA-AAAAAAAAAAAA']) {
-    expect(() => parseUploadId(id)).toThrow(expect.objectContaining({ code: 'BLOB_UPLOAD_UNKNOWN', status: 404 }));
+  for (const id of [
+    '',
+    '..',
+    'x',
+    `${'a'.repeat(8)}-${'a'.repeat(27)}`,
+    'AAAAAAAA-AAAA-AAAA-AAAA-AAAAAAAAAAAA',
+  ]) {
+    expect(() => parseUploadId(id)).toThrow(
+      expect.objectContaining({ code: 'BLOB_UPLOAD_UNKNOWN', status: 404 }),
+    );
   }
 });
 

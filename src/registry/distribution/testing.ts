@@ -27,19 +27,23 @@ export interface TestRegistry {
   readonly tags: TagService;
   readonly catalog: CatalogService;
   readonly warnings: string[];
-  [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** Starts its thread when a test needs it, and does not keep the process alive. */
+const digests = createDigesters({ threads: 1 });
 
 /** One replica of a registry; give two of them the same storage. */
 export function createTestRegistry(storage: StorageDriver = createMemoryDriver()): TestRegistry {
-  const digests = createDigesters({ threads: 1 });
   const warnings: string[] = [];
   const dependencies = {
     storage,
     digests,
     clock: { now: () => new Date('2026-11-21T10:00:00Z') },
     ids: { uuid: () => randomUUID() },
-    logger: { debug: () => undefined, warn: (_fields: object, message: string) => void warnings.push(message) },
+    logger: {
+      debug: () => undefined,
+      warn: (_fields: object, message: string) => void warnings.push(message),
+    },
   };
   return {
     storage,
@@ -50,7 +54,6 @@ export function createTestRegistry(storage: StorageDriver = createMemoryDriver()
     manifests: new ManifestService(dependencies),
     tags: new TagService(dependencies),
     catalog: new CatalogService(dependencies),
-    [Symbol.asyncDispose]: async () => digests.close(),
   };
 }
 

@@ -10,7 +10,7 @@ import { parseUploadId } from './reference.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
 import type { UploadBody } from './upload-body.ts';
 import { UploadFinisher } from './upload-finisher.ts';
-import { type OpenUpload, UploadSessions, type UploadSite } from './upload-sessions.ts';
+import { type OpenUpload, uploadFailure, UploadSessions, type UploadSite } from './upload-sessions.ts';
 
 export type { UploadStatus } from './errors.ts';
 export type { UploadBody } from './upload-body.ts';
@@ -89,8 +89,8 @@ export class UploadService {
     call.signal.throwIfAborted();
     const site = { repository, id };
     await this.#sessions.interrupt(site, unknown('the upload was cancelled'));
-    await this.#sessions.hold(site, async (upload) => {
-      if (upload === undefined) throw unknown();
+    await this.#sessions.holdExisting(site, async (upload) => {
+      if (upload === undefined && !(await this.#sessions.isStarted(site))) throw unknown();
       await this.#forget(site, upload);
     });
   }
@@ -153,7 +153,7 @@ export class UploadService {
     for await (const site of abandonedUploads(this.#storage, olderThan, call)) {
       if (this.#sessions.isHeld(site)) continue;
       try {
-        await this.#sessions.hold(site, async (upload) => this.#forget(site, upload));
+        await this.#sessions.holdExisting(site, async (upload) => this.#forget(site, upload));
         removed++;
       } catch (error) {
         if (!(error instanceof RangeInvalid)) throw error;
@@ -183,7 +183,7 @@ export class UploadService {
       await this.#sessions.receive(upload, body, signal);
     } catch (error) {
       await this.#sessions.leaveAfterFailure(upload);
-      throw error;
+      throw uploadFailure(upload, error);
     }
   }
 
@@ -192,7 +192,7 @@ export class UploadService {
       return await this.#finisher.finish(upload, digest);
     } catch (error) {
       if (!(error instanceof DistributionError)) await this.#sessions.leaveAfterFailure(upload);
-      throw error;
+      throw uploadFailure(upload, error);
     }
   }
 

@@ -56,25 +56,36 @@ export class UploadSessions {
    * @throws RangeInvalid when another request, here or in another process, writes to it
    */
   async hold<T>(site: UploadSite, work: Work<OpenUpload | undefined, T>): Promise<T> {
+    return this.#run({ site, inspecting: false, open: () => this.#openOrCreate(site) }, work);
+  }
+
+  /** As {@link hold}, without a session while nothing was sent yet. */
+  async holdExisting<T>(site: UploadSite, work: Work<OpenUpload | undefined, T>): Promise<T> {
     return this.#run({ site, inspecting: false, open: () => this.#open(site) }, work);
   }
 
   /** As {@link hold}, for a session that nobody else knows of. */
   async holdNew<T>(site: UploadSite, algorithm: DigestAlgorithm, work: Work<OpenUpload, T>): Promise<T> {
-    return this.#run({ site, inspecting: false, open: () => this.#create(site, algorithm) }, work);
+    const open = (): Promise<OpenUpload> => this.#create(site, this.#digester(algorithm));
+    return this.#run({ site, inspecting: false, open }, work);
   }
 
   /** Where the upload stands, also while somebody writes to it. Undefined when there is no such session. */
   async inspect(site: UploadSite): Promise<UploadStatus | undefined> {
     try {
-      return await this.#run(
-        { site, inspecting: true, open: () => this.#open(site) },
-        async (upload) => upload && this.leave(upload),
-      );
+      return await this.#run({ site, inspecting: true, open: () => this.#open(site) }, async (upload) => {
+        if (upload !== undefined) return this.leave(upload);
+        return (await this.isStarted(site)) ? { ...site, offset: 0 } : undefined;
+      });
     } catch (error) {
       if (error instanceof RangeInvalid) return error.upload;
       throw error;
     }
+  }
+
+  /** Whether the session was started, and has not ended. */
+  async isStarted({ repository, id }: UploadSite): Promise<boolean> {
+    return (await this.#storage.stat(uploadStartedKey(repository, id))) !== undefined;
   }
 
   /** True while a request of this process uses the session. */
@@ -165,36 +176,36 @@ export class UploadSessions {
     }
   }
 
-  async #create(site: UploadSite, algorithm: DigestAlgorithm): Promise<OpenUpload> {
-    const session = await this.#storage.startWrite(keyOf(site));
-    return { ...site, session, digester: this.#digester(algorithm) };
-  }
-
-  /**
-   * The driver gets no signal: the session outlives the request's, because it is suspended after an abort.
-   */
-  async #open(site: UploadSite): Promise<OpenUpload | undefined> {
-    const remembered = this.#memory.take(keyOf(site));
+  /** The driver gets no signal: the session outlives the request's, because it is suspended after an abort. */
+  async #create(site: UploadSite, digester: Digester): Promise<OpenUpload> {
     try {
-      const session = await this.#resume(site, remembered?.token);
-      if (session === undefined) {
-        remembered?.digester.close();
-        return undefined;
-      }
-      return { ...site, session, digester: this.#matching(session, remembered?.digester) };
+      return { ...site, session: await this.#storage.startWrite(keyOf(site)), digester };
     } catch (error) {
-      remembered?.digester.close();
-      throw error;
+      digester.close();
+      throw isStorageError(error, 'SESSION_BUSY') ? busy(site, 0, error) : error;
     }
   }
 
-  async #resume(site: UploadSite, token: WriteToken | undefined): Promise<WriteSession | undefined> {
+  async #openOrCreate(site: UploadSite): Promise<OpenUpload | undefined> {
+    const upload = await this.#open(site);
+    if (upload !== undefined || !(await this.isStarted(site))) return upload;
+    return this.#create(site, this.#memory.take(keyOf(site))?.digester ?? this.#digester('sha256'));
+  }
+
+  /** @returns undefined when there are no bytes yet */
+  async #open(site: UploadSite): Promise<OpenUpload | undefined> {
+    const remembered = this.#memory.take(keyOf(site));
     try {
-      const resumed = await this.#storage.resumeWrite(keyOf(site), token);
-      if (resumed !== undefined) return resumed;
-      const started = await this.#storage.stat(uploadStartedKey(site.repository, site.id));
-      return started && (await this.#storage.startWrite(keyOf(site)));
+      const session = await this.#storage.resumeWrite(keyOf(site), remembered?.token);
+      if (session !== undefined) {
+        return { ...site, session, digester: this.#matching(session, remembered?.digester) };
+      }
+      if (remembered !== undefined && remembered.token === undefined)
+        this.#memory.keep(keyOf(site), remembered);
+      else remembered?.digester.close();
+      return undefined;
     } catch (error) {
+      remembered?.digester.close();
       if (!isStorageError(error, 'SESSION_BUSY')) throw error;
       const partial = await this.#storage.stat(keyOf(site));
       throw busy(site, partial?.size ?? 0, error);
@@ -216,6 +227,11 @@ export class UploadSessions {
 /** The key of the unfinished bytes also stands for the session. */
 function keyOf({ repository, id }: UploadSite): StorageKey {
   return uploadDataKey(repository, id);
+}
+
+/** What a client is told of a failure while it had the session: a lost race is a range that does not fit. */
+export function uploadFailure(upload: OpenUpload, error: unknown): unknown {
+  return isStorageError(error, 'SESSION_BUSY') ? busy(upload, upload.session.offset, error) : error;
 }
 
 function busy({ repository, id }: UploadSite, offset: number, cause?: unknown): RangeInvalid {

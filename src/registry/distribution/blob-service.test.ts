@@ -1,0 +1,172 @@
+import { expect, test } from 'vitest';
+
+import type { ByteReader, StorageDriver } from '../storage/driver.ts';
+import { createMemoryDriver } from '../storage/drivers/memory.ts';
+import { StorageError } from '../storage/errors.ts';
+import { blobDataKey, layerLinkKey } from './layout.ts';
+import { OCTET_STREAM } from './media-types.ts';
+import { parseRepositoryName } from './reference.ts';
+import {
+  bodyOf,
+  call,
+  contentOf,
+  createTestRegistry,
+  digestOf,
+  pushBlob,
+  REPOSITORY,
+  refusal,
+  someBytes,
+} from './testing.ts';
+
+const OTHER = parseRepositoryName('library/busybox');
+
+test('gives back what was pushed, whole and in part', async () => {
+  const registry = createTestRegistry();
+  const bytes = someBytes(100_000);
+  const { digest } = await pushBlob(registry, bytes);
+
+  const range = await registry.blobs.open(REPOSITORY, digest, { start: 10, end: 19 }, call());
+
+  expect((await contentOf(registry, digest)).equals(bytes)).toBe(true);
+  expect(range.descriptor).toEqual({ mediaType: OCTET_STREAM, digest, size: 100_000 });
+  expect(range.reader.size).toBe(10);
+  expect(Buffer.from((await range.reader.read()) ?? []).equals(bytes.subarray(10, 20))).toBe(true);
+});
+
+test('a blob exists only where it was pushed', async () => {
+  const registry = createTestRegistry();
+  const { digest } = await pushBlob(registry, 'x');
+
+  expect(await refusal(registry.blobs.stat(OTHER, digest, call()))).toBe('BLOB_UNKNOWN 404');
+  expect(await refusal(registry.blobs.open(OTHER, digest, undefined, call()))).toBe('BLOB_UNKNOWN 404');
+  expect(await refusal(registry.blobs.open(OTHER, digest, { start: 0, end: 0 }, call()))).toBe(
+    'BLOB_UNKNOWN 404',
+  );
+  expect(await refusal(registry.blobs.delete(OTHER, digest, call()))).toBe('BLOB_UNKNOWN 404');
+});
+
+test('a sha512 blob is stored below its sha256 and found by both', async () => {
+  const registry = createTestRegistry();
+  const digest = digestOf('x', 'sha512');
+
+  const pushed = await registry.uploads.push(REPOSITORY, digest, bodyOf('x'), call());
+
+  expect(pushed).toEqual({ mediaType: OCTET_STREAM, digest, size: 1 });
+  expect(await registry.blobs.stat(REPOSITORY, digest, call())).toEqual(pushed);
+  expect((await contentOf(registry, digest)).toString()).toBe('x');
+  expect((await contentOf(registry, digestOf('x'))).toString()).toBe('x');
+  const link = await registry.storage.get(layerLinkKey(REPOSITORY, digest), 1000);
+  expect(Buffer.from(link ?? []).toString()).toBe(digestOf('x'));
+  expect(await registry.storage.stat(blobDataKey(digest))).toBeUndefined();
+  await registry.blobs.delete(REPOSITORY, digest, call());
+  expect(await refusal(registry.blobs.stat(REPOSITORY, digest, call()))).toBe('BLOB_UNKNOWN 404');
+});
+
+test('a sha512 blob that is stored below its sha512 is found too', async () => {
+  const registry = createTestRegistry();
+  const digest = digestOf('x', 'sha512');
+  await registry.storage.put(blobDataKey(digest), Buffer.from('x'));
+  await registry.storage.put(layerLinkKey(REPOSITORY, digest), Buffer.from(digest));
+
+  expect((await contentOf(registry, digest)).toString()).toBe('x');
+  const part = await registry.blobs.open(REPOSITORY, digest, { start: 0, end: 0 }, call());
+  expect(part.descriptor.size).toBe(1);
+});
+
+test('mounts a blob that the source has, and only that', async () => {
+  const registry = createTestRegistry();
+  const { digest } = await pushBlob(registry, 'x');
+  const sha512 = digestOf('y', 'sha512');
+  await registry.uploads.push(REPOSITORY, sha512, bodyOf('y'), call());
+
+  expect(await registry.blobs.mount(OTHER, digest, undefined, call())).toBeUndefined();
+  expect(await registry.blobs.mount(OTHER, digestOf('z'), REPOSITORY, call())).toBeUndefined();
+  expect(await registry.blobs.mount(REPOSITORY, digest, OTHER, call())).toBeUndefined();
+  expect(await registry.blobs.mount(OTHER, digest, REPOSITORY, call())).toMatchObject({ digest, size: 1 });
+  expect(await registry.blobs.mount(OTHER, sha512, REPOSITORY, call())).toMatchObject({ digest: sha512 });
+
+  expect((await contentOf(registry, digest, OTHER)).toString()).toBe('x');
+  expect((await contentOf(registry, sha512, OTHER)).toString()).toBe('y');
+});
+
+test('deleting removes the blob from one repository', async () => {
+  const registry = createTestRegistry();
+  const { digest } = await pushBlob(registry, 'x');
+  await pushBlob(registry, 'x', OTHER);
+
+  await registry.blobs.delete(REPOSITORY, digest, call());
+
+  expect(await refusal(registry.blobs.stat(REPOSITORY, digest, call()))).toBe('BLOB_UNKNOWN 404');
+  expect(await refusal(registry.blobs.delete(REPOSITORY, digest, call()))).toBe('BLOB_UNKNOWN 404');
+  expect((await contentOf(registry, digest, OTHER)).toString()).toBe('x');
+});
+
+test('a link without content, and a damaged link, make no blob', async () => {
+  const registry = createTestRegistry();
+  const lost = await pushBlob(registry, 'lost');
+  const damaged = await pushBlob(registry, 'damaged');
+  await registry.storage.delete([blobDataKey(lost.digest)]);
+  await registry.storage.put(layerLinkKey(REPOSITORY, damaged.digest), new Uint8Array());
+
+  for (const { digest } of [lost, damaged]) {
+    expect(await refusal(registry.blobs.stat(REPOSITORY, digest, call()))).toBe('BLOB_UNKNOWN 404');
+    expect(await refusal(registry.blobs.open(REPOSITORY, digest, undefined, call()))).toBe(
+      'BLOB_UNKNOWN 404',
+    );
+  }
+});
+
+test('a reader that was opened in vain is closed', async () => {
+  const storage = createMemoryDriver();
+  const open: ByteReader[] = [];
+  let linkFails = false;
+  const counted: StorageDriver = {
+    capabilities: storage.capabilities,
+    ...methodsOf(storage),
+    stat: async (key, options) => {
+      if (linkFails)
+        throw new StorageError('UNAVAILABLE', { driver: 'test', operation: 'stat', message: '' });
+      return storage.stat(key, options);
+    },
+    open: async (...parameters) => {
+      const reader = await storage.open(...parameters);
+      if (reader === undefined) return undefined;
+      const counting: ByteReader = {
+        size: reader.size,
+        read: () => reader.read(),
+        close: async () => {
+          open.splice(open.indexOf(counting), 1);
+          await reader.close();
+        },
+      };
+      open.push(counting);
+      return counting;
+    },
+  };
+  const registry = createTestRegistry(counted);
+  const { digest } = await pushBlob(registry, 'x');
+
+  await refusal(registry.blobs.open(OTHER, digest, undefined, call()));
+  linkFails = true;
+  await expect(registry.blobs.open(REPOSITORY, digest, undefined, call())).rejects.toThrow(StorageError);
+
+  expect(open).toEqual([]);
+});
+
+/** The methods of a driver, bound to it. */
+function methodsOf(storage: StorageDriver): Omit<StorageDriver, 'capabilities'> {
+  return {
+    stat: storage.stat.bind(storage),
+    get: storage.get.bind(storage),
+    put: storage.put.bind(storage),
+    open: storage.open.bind(storage),
+    startWrite: storage.startWrite.bind(storage),
+    resumeWrite: storage.resumeWrite.bind(storage),
+    list: storage.list.bind(storage),
+    move: storage.move.bind(storage),
+    delete: storage.delete.bind(storage),
+    redirectUrl: storage.redirectUrl.bind(storage),
+    check: storage.check.bind(storage),
+    close: storage.close.bind(storage),
+  };
+}

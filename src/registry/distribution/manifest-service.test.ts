@@ -1,0 +1,367 @@
+import { describe, expect, test } from 'vitest';
+
+import { createMemoryDriver } from '../storage/drivers/memory.ts';
+import type { Descriptor } from './descriptor.ts';
+import { DistributionError } from './errors.ts';
+import { blobDataKey, layerLinkKey, revisionLinkKey, tagCurrentKey } from './layout.ts';
+import { MAX_MANIFEST_BYTES } from './manifest-service.ts';
+import { DOCKER_LIST, OCI_INDEX, OCI_MANIFEST } from './media-types.ts';
+import { parseReference, parseRepositoryName, parseTag } from './reference.ts';
+import {
+  call,
+  createTestRegistry,
+  digestOf,
+  imageManifest,
+  keysOf,
+  pushBlob,
+  pushImage,
+  REPOSITORY,
+  refusal,
+  type TestRegistry,
+} from './testing.ts';
+
+const OTHER = parseRepositoryName('library/busybox');
+
+async function putImage(registry: TestRegistry, reference: string, more: object = {}): Promise<Descriptor> {
+  const config = await pushBlob(registry, '{}');
+  const pushed = { contentType: OCI_MANIFEST, bytes: imageManifest(config, [], more) };
+  return (await registry.manifests.put(REPOSITORY, parseReference(reference), pushed, call())).descriptor;
+}
+
+async function put(registry: TestRegistry, document: object, contentType: string): Promise<string> {
+  const bytes = Buffer.from(JSON.stringify(document));
+  return refusal(registry.manifests.put(REPOSITORY, parseReference('t'), { contentType, bytes }, call()));
+}
+
+function indexOf(...manifests: readonly object[]): object {
+  return { schemaVersion: 2, mediaType: OCI_INDEX, manifests };
+}
+
+describe('put and get', () => {
+  test('give back the exact bytes, by tag and by digest', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const bytes = Buffer.from(`${imageManifest(config, []).toString()}\n\t  `);
+
+    const { descriptor } = await registry.manifests.put(
+      REPOSITORY,
+      parseReference('latest'),
+      { contentType: `${OCI_MANIFEST}; charset=utf-8`, bytes },
+      call(),
+    );
+
+    expect(descriptor).toEqual({ mediaType: OCI_MANIFEST, digest: digestOf(bytes), size: bytes.byteLength });
+    for (const reference of ['latest', digestOf(bytes)]) {
+      const found = await registry.manifests.get(REPOSITORY, parseReference(reference), call());
+      expect(found.descriptor).toEqual(descriptor);
+      expect(Buffer.from(found.bytes).equals(bytes)).toBe(true);
+      expect(await registry.manifests.stat(REPOSITORY, parseReference(reference), call())).toEqual(
+        descriptor,
+      );
+    }
+  });
+
+  test('treat a sha512 manifest as any other', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const bytes = imageManifest(config, []);
+    const digest = digestOf(bytes, 'sha512');
+
+    const { descriptor } = await registry.manifests.put(
+      REPOSITORY,
+      parseReference(digest),
+      { contentType: OCI_MANIFEST, bytes },
+      call(),
+    );
+
+    expect(descriptor.digest).toBe(digest);
+    expect(await registry.manifests.stat(REPOSITORY, parseReference(digest), call())).toEqual(descriptor);
+    expect(await refusal(registry.manifests.stat(REPOSITORY, parseReference(digestOf(bytes)), call()))).toBe(
+      'MANIFEST_UNKNOWN 404',
+    );
+    expect(await put(registry, indexOf(descriptor), OCI_INDEX)).toBe('accepted');
+    await registry.manifests.delete(REPOSITORY, digest, call());
+    expect(await refusal(registry.manifests.stat(REPOSITORY, parseReference(digest), call()))).toBe(
+      'MANIFEST_UNKNOWN 404',
+    );
+  });
+
+  test('refuse a manifest under the digest of another', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const pushed = { contentType: OCI_MANIFEST, bytes: imageManifest(config, []) };
+    for (const algorithm of ['sha256', 'sha512'] as const) {
+      const reference = parseReference(digestOf('x', algorithm));
+
+      expect(await refusal(registry.manifests.put(REPOSITORY, reference, pushed, call()))).toBe(
+        'DIGEST_INVALID 400',
+      );
+    }
+  });
+
+  test('refuse what is longer than 4 MiB, and take what is not', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const bytes = Buffer.alloc(MAX_MANIFEST_BYTES + 1, ' ');
+    imageManifest(config, []).copy(bytes);
+    const putBytes = (size: number): Promise<string> => {
+      const pushed = { contentType: OCI_MANIFEST, bytes: bytes.subarray(0, size) };
+      return refusal(registry.manifests.put(REPOSITORY, parseReference('t'), pushed, call()));
+    };
+
+    expect(await putBytes(MAX_MANIFEST_BYTES + 1)).toBe('MANIFEST_INVALID 413');
+    expect(await putBytes(MAX_MANIFEST_BYTES)).toBe('accepted');
+  });
+
+  test('tell about a subject, which need not exist', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const subject = { mediaType: OCI_MANIFEST, digest: digestOf('missing'), size: 7 };
+    const pushed = { contentType: OCI_MANIFEST, bytes: imageManifest(config, [], { subject }) };
+
+    const found = await registry.manifests.put(REPOSITORY, parseReference('t'), pushed, call());
+
+    expect(found.subject).toBe(subject.digest);
+  });
+
+  test('leave nothing behind when the manifest is refused', async () => {
+    const registry = createTestRegistry();
+    await pushBlob(registry, '{}');
+    const before = await keysOf(registry.storage);
+
+    expect(
+      await put(registry, indexOf({ mediaType: OCI_MANIFEST, digest: digestOf('x'), size: 1 }), OCI_INDEX),
+    ).toBe('MANIFEST_BLOB_UNKNOWN 400');
+    expect(await put(registry, { schemaVersion: 2 }, OCI_INDEX)).toBe('MANIFEST_INVALID 400');
+
+    expect(await keysOf(registry.storage)).toEqual(before);
+  });
+
+  test('write content, revision and tag in the order in which they depend on each other', async () => {
+    const storage = createMemoryDriver();
+    const written: string[] = [];
+    const recorded = new Proxy(storage, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property);
+        if (typeof value !== 'function') return value;
+        return (...parameters: readonly unknown[]): unknown => {
+          if (property === 'put') written.push(String(parameters[0]));
+          return Reflect.apply(value, target, parameters);
+        };
+      },
+    });
+    const registry = createTestRegistry(recorded);
+    await pushBlob(registry, '{}');
+    written.length = 0;
+
+    const { digest } = await putImage(registry, 'latest');
+
+    const kinds = written.map((key) =>
+      key.replace(/^.*\/(?=_manifests|blobs)/, '').replace(/[0-9a-f]{64}|\/[0-9a-f]{2}(?=\/)/g, ''),
+    );
+    expect(kinds.slice(-4)).toEqual([
+      'blobs/sha256//data',
+      '_manifests/revisions/sha256//link',
+      '_manifests/tags/latest/index/sha256//link',
+      '_manifests/tags/latest/current/link',
+    ]);
+    expect(written.at(-3)).toContain(digest.slice(7));
+  });
+});
+
+describe('referenced content', () => {
+  test('must be in the repository, and what is missing is named', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const elsewhere = await pushBlob(registry, 'layer', OTHER);
+    const missing = { mediaType: 'a/b', digest: digestOf('nowhere'), size: 3 };
+    const bytes = imageManifest(config, [elsewhere, missing]);
+
+    const outcome = registry.manifests.put(
+      REPOSITORY,
+      parseReference('t'),
+      { contentType: OCI_MANIFEST, bytes },
+      call(),
+    );
+
+    const error: unknown = await outcome.catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(DistributionError);
+    expect(error).toMatchObject({
+      code: 'MANIFEST_BLOB_UNKNOWN',
+      detail: [{ digest: elsewhere.digest }, { digest: missing.digest }],
+    });
+  });
+
+  test('must have its bytes, not only its link', async () => {
+    const registry = createTestRegistry();
+    const layer = await pushBlob(registry, 'layer');
+    await registry.storage.delete([blobDataKey(layer.digest)]);
+
+    expect(await put(registry, { schemaVersion: 2, config: layer, layers: [] }, OCI_MANIFEST)).toBe(
+      'MANIFEST_BLOB_UNKNOWN 400',
+    );
+  });
+
+  test('may be elsewhere when the manifest says where', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const foreign = {
+      mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+      digest: digestOf('foreign'),
+      size: 1,
+    };
+    const image = (layer: object): object => ({ schemaVersion: 2, config, layers: [layer] });
+
+    expect(
+      await put(registry, image({ ...foreign, urls: ['https://example.com/layer'] }), OCI_MANIFEST),
+    ).toBe('accepted');
+    expect(await put(registry, image({ ...foreign, urls: [] }), OCI_MANIFEST)).toBe(
+      'MANIFEST_BLOB_UNKNOWN 400',
+    );
+  });
+
+  test('of an index are manifests of this repository', async () => {
+    const registry = createTestRegistry();
+    const child = await pushImage(registry, 'child');
+    const stranger = await pushImage(registry, 'child', { name: OTHER, salt: 'other' });
+    const blob = await pushBlob(registry, 'blob');
+
+    expect(await put(registry, indexOf(child), OCI_INDEX)).toBe('accepted');
+    expect(await put(registry, indexOf(), OCI_INDEX)).toBe('accepted');
+    expect(await put(registry, { ...indexOf(child), mediaType: DOCKER_LIST }, DOCKER_LIST)).toBe('accepted');
+    expect(await put(registry, indexOf(stranger), OCI_INDEX)).toBe('MANIFEST_BLOB_UNKNOWN 400');
+    expect(await put(registry, indexOf({ ...blob, mediaType: OCI_MANIFEST }), OCI_INDEX)).toBe(
+      'MANIFEST_BLOB_UNKNOWN 400',
+    );
+    expect(await put(registry, indexOf(blob), OCI_INDEX)).toBe('accepted');
+  });
+
+  test('is reported up to a bound', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const layers = Array.from({ length: 5000 }, (_, size) => ({
+      mediaType: 'a/b',
+      digest: digestOf(`${size}`),
+      size,
+    }));
+    const bytes = imageManifest(config, layers);
+
+    const outcome = registry.manifests.put(
+      REPOSITORY,
+      parseReference('t'),
+      { contentType: OCI_MANIFEST, bytes },
+      call(),
+    );
+
+    const error: unknown = await outcome.catch((thrown: unknown) => thrown);
+    const detail: unknown = error instanceof DistributionError ? error.detail : [];
+    expect(Array.isArray(detail) ? detail.length : 0).toBeLessThan(100);
+  });
+});
+
+describe('delete', () => {
+  test('removes the manifest and every tag that points to it, and nothing else', async () => {
+    const registry = createTestRegistry();
+    const first = await pushImage(registry, 'a', { salt: '1' });
+    await pushImage(registry, 'b', { salt: '1' });
+    const second = await pushImage(registry, 'c', { salt: '2' });
+    await pushImage(registry, 'moved', { salt: '1' });
+    await pushImage(registry, 'moved', { salt: '2' });
+
+    await registry.manifests.delete(REPOSITORY, first.digest, call());
+
+    expect(await registry.tags.list(REPOSITORY, {}, call())).toEqual({ tags: ['c', 'moved'], more: false });
+    for (const reference of ['a', 'b', first.digest]) {
+      expect(await refusal(registry.manifests.get(REPOSITORY, parseReference(reference), call()))).toBe(
+        'MANIFEST_UNKNOWN 404',
+      );
+    }
+    expect(await registry.manifests.stat(REPOSITORY, parseReference('moved'), call())).toEqual(second);
+    expect(await refusal(registry.manifests.delete(REPOSITORY, first.digest, call()))).toBe(
+      'MANIFEST_UNKNOWN 404',
+    );
+  });
+
+  test('does not touch the same manifest of another repository', async () => {
+    const registry = createTestRegistry();
+    const { digest } = await pushImage(registry, 'a');
+    await pushImage(registry, 'a', { name: OTHER });
+
+    await registry.manifests.delete(REPOSITORY, digest, call());
+
+    expect(await refusal(registry.manifests.get(OTHER, parseReference('a'), call()))).toBe('accepted');
+  });
+});
+
+describe('two replicas', () => {
+  test('see at once what the other did', async () => {
+    const storage = createMemoryDriver();
+    const one = createTestRegistry(storage);
+    const other = createTestRegistry(storage);
+    const first = await pushImage(one, 'latest', { salt: '1' });
+    expect(await other.manifests.stat(REPOSITORY, parseReference('latest'), call())).toEqual(first);
+
+    const second = await pushImage(other, 'latest', { salt: '2' });
+
+    expect(await one.manifests.stat(REPOSITORY, parseReference('latest'), call())).toEqual(second);
+    await other.manifests.delete(REPOSITORY, second.digest, call());
+    expect(await refusal(one.manifests.get(REPOSITORY, parseReference(second.digest), call()))).toBe(
+      'MANIFEST_UNKNOWN 404',
+    );
+    expect(await refusal(one.manifests.get(REPOSITORY, parseReference('latest'), call()))).toBe(
+      'MANIFEST_UNKNOWN 404',
+    );
+  });
+});
+
+describe('a damaged store', () => {
+  test('hides a tag whose link is empty or no digest', async () => {
+    const registry = createTestRegistry();
+    await pushImage(registry, 'a');
+    for (const text of ['', 'garbage', `${digestOf('x')}\n`, 'x'.repeat(5000)]) {
+      await registry.storage.put(tagCurrentKey(REPOSITORY, parseTag('a')), Buffer.from(text));
+
+      expect(await refusal(registry.manifests.get(REPOSITORY, parseReference('a'), call()))).toBe(
+        'MANIFEST_UNKNOWN 404',
+      );
+    }
+    expect(registry.warnings).toContain('ignoring a corrupt link');
+  });
+
+  test('hides a manifest without content, and one of schema 1', async () => {
+    const registry = createTestRegistry();
+    const gone = await pushImage(registry, 'gone');
+    await registry.storage.delete([blobDataKey(gone.digest)]);
+    const old = JSON.stringify({ schemaVersion: 1, fsLayers: [] });
+    await registry.storage.put(blobDataKey(digestOf(old)), Buffer.from(old));
+    await registry.storage.put(revisionLinkKey(REPOSITORY, digestOf(old)), Buffer.from(digestOf(old)));
+
+    for (const digest of [gone.digest, digestOf(old)]) {
+      expect(await refusal(registry.manifests.get(REPOSITORY, parseReference(digest), call()))).toBe(
+        'MANIFEST_UNKNOWN 404',
+      );
+    }
+    expect(registry.warnings).toHaveLength(2);
+  });
+
+  test('serves what an older server took and we would not', async () => {
+    const registry = createTestRegistry();
+    const text = `{"schemaVersion":2,"layers":[],"layers":[],"config":{},"mediaType":"${OCI_MANIFEST}"}`;
+    await registry.storage.put(blobDataKey(digestOf(text)), Buffer.from(text));
+    await registry.storage.put(revisionLinkKey(REPOSITORY, digestOf(text)), Buffer.from(digestOf(text)));
+
+    const { descriptor } = await registry.manifests.get(REPOSITORY, parseReference(digestOf(text)), call());
+
+    expect(descriptor.mediaType).toBe(OCI_MANIFEST);
+  });
+
+  test('a layer link alone makes no manifest', async () => {
+    const registry = createTestRegistry();
+    const blob = await pushBlob(registry, imageManifest(await pushBlob(registry, '{}'), []));
+
+    expect(await registry.storage.stat(layerLinkKey(REPOSITORY, blob.digest))).toBeDefined();
+    expect(await refusal(registry.manifests.get(REPOSITORY, parseReference(blob.digest), call()))).toBe(
+      'MANIFEST_UNKNOWN 404',
+    );
+  });
+});
