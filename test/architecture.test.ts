@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, test } from 'vitest';
 
-import { LAYERS, layerOf, typesOfHalf, type Layer } from './helpers/import-rules.ts';
+import { isForTests, LAYERS, layerOf, typesOfHalf, type Layer } from './helpers/import-rules.ts';
 import { importedModules, packageName, resolveImport, type ImportedModule } from './helpers/imports.ts';
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
@@ -33,10 +33,13 @@ function isAllowed(layer: Layer, path: string, imported: ImportedModule): boolea
   if (isBuiltin(imported.specifier)) {
     return imported.specifier.startsWith('node:') && mayUseBuiltin(layer, imported.specifier);
   }
-  return path.endsWith('.test.ts') || mayUsePackage(layer, imported);
+  return isForTests(path) || mayUsePackage(layer, imported);
 }
 
 function mayUseFile(layer: Layer, path: string, target: string, { kind }: ImportedModule): boolean {
+  if (isForTests(target) && !isForTests(path)) {
+    return false;
+  }
   const files = [
     ...(layer.uses ?? []),
     ...(kind === 'type' ? [...(layer.usesTypes ?? []), ...typesOfHalf(path)] : []),
@@ -142,6 +145,11 @@ describe('the check of imports', () => {
       'registry/storage/drivers/memory.ts',
       "import '@aws-sdk/client-s3'; import '@azure/storage-blob';",
       'storage driver must not use more than one vendor: @aws-sdk, @azure',
+    ],
+    [
+      'registry/distribution/digest.ts',
+      "import { memory } from './testing.ts';",
+      'distribution must not use ./testing.ts (value)',
     ],
     [
       'elsewhere/new.ts',

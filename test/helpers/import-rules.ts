@@ -36,7 +36,7 @@ const CONTROLLER = /^operator\/controller\//;
 /** The files of a controller's folder that touch the world; every other one is pure. */
 const EFFECTS = /^operator\/controllers\/[^/]+\/(gather|finalize|reconcile|index)(-[^/]+)?\.ts$/;
 const PURE = /^operator\/controllers\/[^/]+\/(?!(gather|finalize|reconcile|index)(-[^/]+)?\.ts$)/;
-const CONTROLLER_FACTS = /^operator\/controllers\/[^/]+\/(facts|placement)\.ts$/;
+const CONTROLLER_FACTS = /^operator\/controllers\/[^/]+\/(facts|placement|read)\.ts$/;
 
 const FILE_SYSTEM = ['node:fs', 'node:fs/promises'];
 const CLOUD_SDKS = ['@aws-sdk/', '@smithy/', '@azure/', '@google-cloud/', 'google-auth-library'];
@@ -162,8 +162,13 @@ const TEST_LAYERS: readonly Layer[] = [
   },
 ];
 
+/** Whether the file is a unit test, or what unit tests of a folder share: `testing.ts`, `testing/samples.ts`. */
+export function isForTests(path: string): boolean {
+  return path.endsWith('.test.ts') || /(^|\/)testing(\/|\.ts$)/.test(path);
+}
+
 export function layerOf(path: string): Layer | undefined {
-  return (path.endsWith('.test.ts') ? TEST_LAYERS : LAYERS).find((layer) => layer.files.test(path));
+  return (isForTests(path) ? TEST_LAYERS : LAYERS).find((layer) => layer.files.test(path));
 }
 
 /** Files whose types this file may use, whatever its layer. */
