@@ -1,9 +1,9 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { algorithmOf, hexOf, isDigest, parseDigest, parseDigestAlgorithm } from './digest.ts';
 
-const HEX = fc.constantFrom(...'0123456789abcdef');
+const HEX = fc.constantFrom(...'0123456789abcdef'.split(''));
 const DIGESTS = fc.oneof(
   fc.string({ unit: HEX, minLength: 64, maxLength: 64 }).map((hex) => `sha256:${hex}`),
   fc.string({ unit: HEX, minLength: 128, maxLength: 128 }).map((hex) => `sha512:${hex}`),

@@ -3,7 +3,7 @@
  */
 
 /** Deepest nesting of a manifest; the formats need five levels. */
-export const MAX_JSON_DEPTH = 64;
+const MAX_JSON_DEPTH = 64;
 
 /** What is wrong with the text, for the client; undefined when nothing is. */
 export type JsonComplaint = string | undefined;

@@ -68,18 +68,18 @@ export function listedKey(prefix: string, name: string): StorageKey {
 }
 
 /** Prefix of all repositories. */
-export const REPOSITORIES_PREFIX = `${ROOT}/repositories/`;
+const REPOSITORIES_PREFIX = `${ROOT}/repositories/`;
 
 /** @param path of a repository, or of a folder that only holds repositories (`library`); empty for the root */
 export function repositoryFolderPrefix(path: string): string {
   return path === '' ? REPOSITORIES_PREFIX : `${REPOSITORIES_PREFIX}${path}/`;
 }
 
-export function layersPrefix(name: RepositoryName): string {
+function layersPrefix(name: RepositoryName): string {
   return `${repositoryFolderPrefix(name)}_layers/`;
 }
 
-export function manifestsPrefix(name: RepositoryName): string {
+function manifestsPrefix(name: RepositoryName): string {
   return `${repositoryFolderPrefix(name)}_manifests/`;
 }
 

@@ -10,7 +10,7 @@ export type Reference =
   | { readonly kind: 'digest'; readonly digest: Digest };
 
 /** Longest repository name; distribution has the same bound, and clients count the host in it. */
-export const MAX_REPOSITORY_NAME_LENGTH = 255;
+const MAX_REPOSITORY_NAME_LENGTH = 255;
 
 // One component. Each alternative begins with another character, so the expression never backtracks far.
 const COMPONENT = '[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*';

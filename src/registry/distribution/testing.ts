@@ -1,5 +1,6 @@
 import { hash, randomUUID } from 'node:crypto';
 
+import { errorMessage } from '../../shared/errors.ts';
 import type { StorageDriver } from '../storage/driver.ts';
 import { createMemoryDriver } from '../storage/drivers/memory.ts';
 import { BlobService } from './blob-service.ts';
@@ -101,17 +102,15 @@ export async function pushBlob(
   return registry.uploads.push(name, digestOf(content), bodyOf(content), call());
 }
 
+const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
+
 /** An OCI image manifest; its text is what is pushed. */
 export function imageManifest(config: Descriptor, layers: readonly Descriptor[], more: object = {}): Buffer {
-  const typed = (descriptor: Descriptor): object => ({
-    ...descriptor,
-    mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',
-  });
   const manifest = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
     config: { ...config, mediaType: 'application/vnd.oci.image.config.v1+json' },
-    layers: layers.map(typed),
+    layers: layers.map((layer) => ({ ...layer, mediaType: LAYER_TYPE })),
     ...more,
   };
   return Buffer.from(JSON.stringify(manifest));
@@ -140,6 +139,16 @@ export async function refusal(promise: Promise<unknown>): Promise<string> {
     throw error;
   }
   return 'accepted';
+}
+
+/** The message of what a call fails with. */
+export async function failureOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    return errorMessage(error);
+  }
+  return 'none';
 }
 
 export async function contentOf(
