@@ -33,7 +33,6 @@ export interface CertificateFacts {
 /** What one pod says of itself. */
 export interface PodFacts {
   readonly name: string;
-  readonly ready: boolean;
   /** `loadedHash` of `/readyz?verbose`; unset when the pod did not answer. */
   readonly loadedHash?: string | undefined;
   /** Version of the server that runs in it. */

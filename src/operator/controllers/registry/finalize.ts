@@ -26,6 +26,7 @@ export async function finalize(
   if (claim !== undefined && isOurs(registry, claim)) await release(registry, claim, deps, signal);
   await removeFinalizer(deps.client, REGISTRY, registry, { finalizer: FINALIZER, signal });
   deps.issuer.forget(uid);
+  deps.memory.forget(uid);
 }
 
 async function release(

@@ -29,10 +29,8 @@ function age({ metadata }: KubeObject): string {
 
 function podFacts(pod: KubeObject, report: PodReport | undefined): PodFacts {
   const conditions = readList(pod, 'status', 'conditions');
-  const isReady = conditions.find((condition) => readText(condition, 'type') === 'Ready');
   return {
     name: pod.metadata.name,
-    ready: readText(isReady, 'status') === 'True',
     loadedHash: report?.loadedHash,
     version: report?.version,
     problem: containerProblem(pod) ?? schedulingProblem(conditions),

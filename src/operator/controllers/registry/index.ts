@@ -11,6 +11,7 @@ import { OWNED_KINDS, REGISTRY } from './gather-kinds.ts';
 import { ReferenceReader } from './gather-references.ts';
 import { BY_REGISTRY, type GatherSources } from './gather.ts';
 import { FIELD_MANAGER, type ReconcileDeps } from './reconcile-deps.ts';
+import { RegistryMemory } from './reconcile-memory.ts';
 import { reconcileRegistry } from './reconcile.ts';
 import type { OwnedKind } from './resources/inventory.ts';
 import { type References, referencesOf } from './resources/references.ts';
@@ -35,6 +36,7 @@ export function createRegistryController(
     events,
     fetch,
     registries,
+    memory: new RegistryMemory(),
     issuer: new CertificateIssuer(randomness),
     applier: new Applier({ client, fieldManager: FIELD_MANAGER, annotation: ANNOTATIONS.appliedHash }),
     owned: reflectOwned(context),

@@ -154,7 +154,7 @@ describe('plan', () => {
       ['grows', '200Gi', '200Gi'],
       ['stays when somebody has raised it by hand', '50Gi', '100Gi'],
       ['stays when it is the same', '100Gi', '100Gi'],
-      ['stays when it is written in another way', '102400Mi', '102400Mi'],
+      ['stays when it is written in another way', '102400Mi', '100Gi'],
     ])('%s', (_, wanted, expected) => {
       const spec = { storage: { type: 'Filesystem', filesystem: { volumeClaim: { size: wanted } } } };
 

@@ -87,13 +87,13 @@ export function isRolledOut(deployment: KubeObject): boolean {
 
 /**
  * A claim may grow and nothing else: what it was made with is repeated as it is, and a size that somebody has
- * raised by hand stays.
+ * raised by hand stays. An equal size is written as Kubernetes writes it, or every apply would count as a change.
  */
 function keepingVolume(object: KubeObject, live: KubeObject | undefined): KubeObject {
   if (object.kind !== 'PersistentVolumeClaim' || live === undefined) return object;
   const wanted = readText(object, 'spec', 'resources', 'requests', 'storage') ?? '0';
   const present = readText(live, 'spec', 'resources', 'requests', 'storage') ?? '0';
-  const storage = compareQuantities(present, wanted) > 0 ? present : wanted;
+  const storage = compareQuantities(wanted, present) > 0 ? wanted : present;
   const storageClassName = read(object, 'spec', 'storageClassName') ?? undefined;
   return {
     ...object,

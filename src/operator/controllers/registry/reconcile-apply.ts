@@ -4,9 +4,12 @@ import type { KubeObject } from '../../kube/types.ts';
 import { conditionOf, type Violation, workload } from './checks/violation.ts';
 import { resourceKind } from './gather-kinds.ts';
 import type { Action } from './plan.ts';
-import type { ReconcileDeps } from './reconcile-deps.ts';
+import type { ReconcileDeps, Subject } from './reconcile-deps.ts';
 import { reportAdopted, reportApplied, reportDeleted } from './reconcile-events.ts';
 import { OWNED_KIND_NAMES, type ObjectRef } from './resources/inventory.ts';
+
+/** What a plan is carried out with. */
+export type ApplyDeps = Pick<ReconcileDeps, 'client' | 'applier' | 'events'>;
 
 /** What became of the plan. */
 export interface Outcome {
@@ -28,9 +31,9 @@ const NEEDED_BY_PODS = new Set(['Secret', 'ServiceAccount']);
  * @throws ApiError, TransportError
  */
 export async function carryOut(
-  registry: Registry,
+  subject: Subject,
   actions: readonly Action[],
-  deps: ReconcileDeps,
+  deps: ApplyDeps,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const objects: KubeObject[] = [];
@@ -39,11 +42,11 @@ export async function carryOut(
   for (const action of actions) {
     if (refusals.some(({ holds }) => holds.some((held) => isTarget(held, action)))) continue;
     try {
-      const object = await act(registry, action, deps, signal);
+      const object = await act(subject, action, deps, signal);
       if (object) objects.push(object);
     } catch (failure) {
       if (!isRefusal(failure)) throw failure;
-      refusals.push(refusal(registry, targetOf(action), failure));
+      refusals.push(refusal(subject.registry, targetOf(action), failure));
       error ??= failure;
     }
   }
@@ -51,9 +54,9 @@ export async function carryOut(
 }
 
 async function act(
-  registry: Registry,
+  subject: Subject,
   action: Action,
-  deps: ReconcileDeps,
+  deps: ApplyDeps,
   signal: AbortSignal,
 ): Promise<KubeObject | undefined> {
   const kind = resourceKind(targetOf(action).kind);
@@ -62,13 +65,13 @@ async function act(
     const options = { signal, ...(uid === undefined ? {} : { uid }) };
     const deleted = await deps.client.delete(kind, { namespace, name }, options);
     deps.applier.forget(kind, action.live);
-    if (deleted) reportDeleted(deps.events, registry, action.live);
+    if (deleted) reportDeleted(deps.events, subject, action.live);
     return undefined;
   }
   const { object, written } = await deps.applier.applyIfChanged(kind, action.object, action.live, { signal });
   if (written) {
-    reportAdopted(deps.events, registry, action.live);
-    reportApplied(deps.events, registry, { before: action.live, after: object });
+    reportAdopted(deps.events, subject, action.live);
+    reportApplied(deps.events, subject, { before: action.live, after: object });
   }
   return object;
 }

@@ -1,10 +1,10 @@
-import type { Registry, RegistryStatus } from '../../../api/v1alpha1/registry.ts';
+import type { RegistryStatus } from '../../../api/v1alpha1/registry.ts';
 import { hashOf } from '../../../shared/json.ts';
 import { type NewCondition, setCondition, type StatusCondition } from '../../kube/conditions.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { ConditionState } from './conditions.ts';
 import { REGISTRY } from './gather-kinds.ts';
-import { identityOf, type ReconcileDeps, STATUS_FIELD_MANAGER } from './reconcile-deps.ts';
+import { type ReconcileDeps, STATUS_FIELD_MANAGER, type Subject } from './reconcile-deps.ts';
 import type { StatusState } from './status.ts';
 
 /**
@@ -13,7 +13,7 @@ import type { StatusState } from './status.ts';
  * @returns the status as it is now
  */
 export async function writeStatus(
-  registry: Registry,
+  { object, registry }: Subject,
   state: StatusState,
   deps: ReconcileDeps,
   signal: AbortSignal,
@@ -23,8 +23,7 @@ export async function writeStatus(
   const before = (registry.status?.conditions ?? []).filter(({ type }) => types.has(type));
   const conditions = withTimes(before, state.conditions, { generation, now: deps.clock.now() });
   const status: RegistryStatus = { ...state, conditions: [...conditions] };
-  if (hashOf(status) !== hashOf(registry.status ?? {}))
-    await apply(identityOf(registry), status, deps, signal);
+  if (hashOf(status) !== hashOf(registry.status ?? {})) await apply(object, status, deps, signal);
   return status;
 }
 
@@ -66,17 +65,19 @@ function withTimes(
   return current.reduce((list, condition) => setCondition(list, condition, now), before);
 }
 
-/** The UID keeps the status of one Registry from another that was made under its name meanwhile. */
 async function apply(
-  { apiVersion, kind, metadata }: KubeObject,
+  object: KubeObject,
   status: object,
   deps: ReconcileDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  const { apiVersion, kind, metadata } = object;
   const { name, namespace, uid } = metadata;
   const identity: KubeObject['metadata'] = { name };
   if (namespace !== undefined) identity.namespace = namespace;
+  // Keeps the status of one Registry from another that was made under its name meanwhile.
   if (uid !== undefined) identity.uid = uid;
   const options = { fieldManager: STATUS_FIELD_MANAGER, subresource: 'status', signal } as const;
-  await deps.client.apply(REGISTRY, { apiVersion, kind, metadata: identity, status }, options);
+  const after = await deps.client.apply(REGISTRY, { apiVersion, kind, metadata: identity, status }, options);
+  deps.memory.remember(object, after);
 }

@@ -29,8 +29,9 @@ export async function reconcileRegistry(
   deps: ReconcileDeps,
   signal: AbortSignal,
 ): Promise<ReconcileResult> {
-  const object = deps.registries.get(parseKey(key));
-  if (object === undefined) return {};
+  const cached = deps.registries.get(parseKey(key));
+  if (cached === undefined) return {};
+  const object = deps.memory.newest(cached);
   if (object.metadata.deletionTimestamp !== undefined) {
     await finalize(object, deps, signal);
     return {};
@@ -40,7 +41,7 @@ export async function reconcileRegistry(
     await writeInvalid(object, errors, deps, signal);
     return {};
   }
-  await addFinalizer(deps.client, REGISTRY, object, { finalizer: FINALIZER, signal });
+  const subject = { registry, object: await ensureFinalizer(object, deps, signal) };
   const facts = await gather(registry, deps, signal);
   const placement = podPlacement(facts.service?.clusterIPs ?? []);
   const violations = check(registry, facts);
@@ -48,7 +49,7 @@ export async function reconcileRegistry(
     registry.spec.paused === true
       ? []
       : plan(registry, facts, desired(registry, facts, placement), violations);
-  const outcome = await carryOut(registry, actions, deps, signal);
+  const outcome = await carryOut(subject, actions, deps, signal);
   const situation: Situation = {
     registry,
     facts: { ...facts, live: asTheyAre(facts.live, outcome) },
@@ -56,10 +57,20 @@ export async function reconcileRegistry(
     wantedHash: hashWanted(registry, facts, placement),
   };
   const state = statusOf(situation);
-  const status = await writeStatus(registry, state, deps, signal);
-  reportReady(deps.events, registry, state.conditions);
+  const status = await writeStatus(subject, state, deps, signal);
+  reportReady(deps.events, subject, state.conditions);
   if (outcome.error) throw outcome.error;
   return { requeueAfterMs: nextLookMs(situation, status) };
+}
+
+async function ensureFinalizer(
+  object: KubeObject,
+  deps: ReconcileDeps,
+  signal: AbortSignal,
+): Promise<KubeObject> {
+  const after = await addFinalizer(deps.client, REGISTRY, object, { finalizer: FINALIZER, signal });
+  deps.memory.remember(object, after);
+  return after;
 }
 
 /** What was just applied is newer than what the caches show: a rollout that has just begun must not look complete. */

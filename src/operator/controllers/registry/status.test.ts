@@ -34,7 +34,7 @@ function boundClaim(): KubeObject {
 }
 
 function podOf(overrides: Partial<PodFacts> = {}): PodFacts {
-  return { name: 'reg-1', ready: true, loadedHash: HASH, version: '1.2.3', ...overrides };
+  return { name: 'reg-1', loadedHash: HASH, version: '1.2.3', ...overrides };
 }
 
 function live(replicas: number, status: object): Partial<Facts> {
@@ -249,7 +249,7 @@ describe('Ready', () => {
     const given = {
       facts: {
         ...live(1, { availableReplicas: 0 }),
-        pods: [podOf({ ready: false, problem: 'ImagePullBackOff: no such image' })],
+        pods: [podOf({ problem: 'ImagePullBackOff: no such image' })],
       },
     };
 
