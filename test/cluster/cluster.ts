@@ -198,6 +198,22 @@ export async function findCluster(id: number): Promise<Cluster | undefined> {
   return node?.init && (await isAlive(node.init)) ? new Cluster(settings, node) : undefined;
 }
 
+/**
+ * Ends the cluster of this id, whoever started it, and removes what is left of one that ended by itself.
+ *
+ * @returns whether there was anything
+ */
+export async function removeCluster(id: number): Promise<boolean> {
+  const settings = clusterSettings(id);
+  const node = await recordedNode(settings);
+  if (node) {
+    await stopCluster(settings, node);
+  }
+  const existed = existsSync(settings.dir);
+  await rm(settings.dir, { recursive: true, force: true });
+  return existed;
+}
+
 async function checkMachine(): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new Error('a cluster needs root: it makes namespaces, links and control groups');
@@ -217,9 +233,8 @@ async function removeRemains(settings: ClusterSettings): Promise<void> {
       const owner = node.owner ? `process ${node.owner.pid}` : 'npm run cluster';
       throw new Error(`cluster ${settings.id} is in use by ${owner}`);
     }
-    await stopCluster(settings, node);
   }
-  await rm(settings.dir, { recursive: true, force: true });
+  await removeCluster(settings.id);
 }
 
 async function bringUp(cluster: Cluster, settings: ClusterSettings): Promise<void> {

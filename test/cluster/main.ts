@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { toolPath } from '../helpers/tools.ts';
-import { findCluster, startCluster, type Cluster } from './cluster.ts';
+import { findCluster, removeCluster, startCluster, type Cluster } from './cluster.ts';
 import { command } from './command.ts';
 
 const ID = 0;
@@ -59,13 +59,8 @@ async function restartOperator(cluster: Cluster): Promise<void> {
 }
 
 async function down(): Promise<void> {
-  const cluster = await findCluster(ID);
-  if (cluster === undefined) {
-    console.log('no cluster is up');
-    return;
-  }
-  await cluster.stop();
-  console.log('the cluster is gone, nothing of it is left');
+  const removed = await removeCluster(ID);
+  console.log(removed ? 'the cluster is gone, nothing of it is left' : 'no cluster is up');
 }
 
 async function status(): Promise<void> {
