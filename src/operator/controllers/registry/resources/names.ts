@@ -31,7 +31,7 @@ export function endpoint(registry: Registry): string {
 }
 
 /** Host names of the Service, short to long. */
-export function serviceNames(registry: Registry, clusterDomain: string): string[] {
+function serviceNames(registry: Registry, clusterDomain: string): string[] {
   const { name, namespace } = registry.metadata;
   return [
     name,

@@ -7,7 +7,7 @@ import type { CertificateFacts, Facts } from '../facts.ts';
 /** Values that the tests of this folder share. */
 
 export const NOW = new Date('2026-01-01T00:00:00Z');
-export const UID = '00000000-0000-0000-0000-000000000001';
+const UID = '00000000-0000-0000-0000-000000000001';
 
 export const VOLUME = { type: 'Filesystem', filesystem: { volumeClaim: { size: '100Gi' } } };
 export const BUCKET = { type: 'S3', s3: { bucket: 'images', region: 'eu-central-1' } };
