@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 
 import type { ByteReader } from '../storage/driver.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
+import { headersOf, respond, SMALL_BYTES } from './respond.ts';
 
 /** A client that takes nothing for so long loses its connection. */
 const IDLE_MS = 300_000;
@@ -17,13 +18,17 @@ export interface StreamHead {
  * Reads the next buffer while the socket still sends the one before; the reader alternates two, so a third is
  * asked for only when the first has left. (A stream with `pipe` is three to four times slower.)
  *
- * A failure before the first byte is thrown, and can still be answered. Later ones end the connection, because
+ * A small blob is copied and leaves with the head. A failure before the first byte is thrown, and can still be answered. Later ones end the connection, because
  * the client must not take a short body for a whole one; they are kept in `exchange.failure`.
  */
 export async function streamBlob(exchange: Exchange, head: StreamHead, reader: ByteReader): Promise<void> {
   try {
     const first = await reader.read();
     if (exchange.clientGone) throw new ClientGone();
+    if (!first || (first.length === reader.size && first.length <= SMALL_BYTES)) {
+      respond(exchange, { ...head, ...(first ? { body: first } : {}) });
+      return;
+    }
     exchange.reply.hijack();
     await send(exchange, head, reader, first);
   } finally {
@@ -35,13 +40,12 @@ async function send(
   exchange: Exchange,
   { status, headers }: StreamHead,
   reader: ByteReader,
-  first: Uint8Array | undefined,
+  first: Uint8Array,
 ): Promise<void> {
   const { response } = exchange;
-  exchange.streamedBytes = 0;
   try {
     response.socket?.setTimeout(IDLE_MS);
-    response.writeHead(status, headersWith(exchange, headers));
+    response.writeHead(status, headersOf(exchange, headers));
     await sendViews(exchange, reader, first);
     await end(response);
   } catch (error) {
@@ -50,32 +54,16 @@ async function send(
   }
 }
 
-async function sendViews(
-  exchange: Exchange,
-  reader: ByteReader,
-  first: Uint8Array | undefined,
-): Promise<void> {
+async function sendViews(exchange: Exchange, reader: ByteReader, first: Uint8Array): Promise<void> {
   const writer = new Writer(exchange.response);
-  let view = first;
+  let view: Uint8Array | undefined = first;
   while (view) {
     await writer.idle();
     writer.write(view);
-    exchange.streamedBytes = (exchange.streamedBytes ?? 0) + view.length;
+    exchange.sentBytes += view.length;
     view = await reader.read();
   }
   await writer.idle();
-}
-
-/** Headers that hooks have set; hijacking an answer leaves them out. */
-function headersWith(
-  { reply }: Exchange,
-  headers: StreamHead['headers'],
-): Record<string, string | number | string[]> {
-  const merged: Record<string, string | number | string[]> = {};
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined) merged[name] = value;
-  }
-  return { ...merged, ...headers };
 }
 
 /** Writes one buffer at a time and tells when it may be used again. */
@@ -100,7 +88,7 @@ class Writer {
       // The callback, not 'drain': it comes when the system has the bytes, however small the buffer.
       response.write(view, (error) => {
         response.off('close', gone);
-        if (error) reject(error);
+        if (error) reject(new ClientGone({ cause: error }));
         else resolve();
       });
       if (response.destroyed) gone();

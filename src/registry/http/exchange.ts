@@ -38,8 +38,8 @@ export class Exchange {
   user: string | undefined;
   /** Bytes of the body of the request that were read. */
   receivedBytes = 0;
-  /** Bytes of the body of the answer that were sent, when it was streamed. */
-  streamedBytes: number | undefined;
+  /** Bytes of the body of the answer that were handed to the connection. */
+  sentBytes = 0;
   /** What the answer failed with after its head was sent. */
   failure: unknown;
   #query: URLSearchParams | undefined;
@@ -107,8 +107,8 @@ export class Exchange {
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 
-  constructor() {
-    super('the client has closed the connection');
+  constructor(options?: ErrorOptions) {
+    super('the client has closed the connection', options);
   }
 }
 

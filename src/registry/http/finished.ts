@@ -20,7 +20,7 @@ export function finish(exchange: Exchange, now: number): FinishedExchange {
   return {
     exchange,
     status: whole ? exchange.response.statusCode : brokenStatus(exchange),
-    sentBytes: exchange.streamedBytes ?? (whole ? bodyBytes(exchange) : 0),
+    sentBytes: exchange.sentBytes,
     milliseconds: now - exchange.startedAt,
     failure: failureText(exchange.failure),
   };
@@ -30,10 +30,6 @@ export function finish(exchange: Exchange, now: number): FinishedExchange {
 function brokenStatus({ failure, response }: Exchange): number {
   const ours = failure !== undefined && !(failure instanceof ClientGone) && response.headersSent;
   return ours ? response.statusCode : 499;
-}
-
-function bodyBytes({ method, reply }: Exchange): number {
-  return method === 'HEAD' ? 0 : Number(reply.getHeader('content-length') ?? 0);
 }
 
 function failureText(failure: unknown): string | undefined {

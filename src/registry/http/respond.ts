@@ -7,12 +7,45 @@ export interface Answer {
   readonly body?: Uint8Array | object;
 }
 
-/** Sends a whole answer; fastify leaves the body of a HEAD out and keeps its Content-Length. */
-export function respond({ reply }: Exchange, { status, headers = {}, body }: Answer): void {
-  reply.code(status).headers({ ...headers });
-  if (body === undefined || body instanceof Uint8Array) {
-    void reply.send(body);
-    return;
+/** Up to this size a body is worth a copy, because it then leaves with the head in one write. */
+export const SMALL_BYTES = 64 * 1024;
+
+/**
+ * Sends a whole answer, past the serialization of fastify: the bytes are ready, and a manifest by tag is what
+ * nodes ask for most.
+ */
+export function respond(exchange: Exchange, { status, headers, body = EMPTY }: Answer): void {
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
+  const head = headersOf(exchange, headers);
+  if (bytes !== body) head['content-type'] = 'application/json';
+  if (status !== 204 && status !== 304) head['content-length'] ??= bytes.length;
+  exchange.reply.hijack();
+  exchange.response.writeHead(status, head);
+  sendBody(exchange, exchange.method === 'HEAD' ? EMPTY : bytes);
+}
+
+const EMPTY = new Uint8Array();
+
+function sendBody(exchange: Exchange, bytes: Uint8Array): void {
+  exchange.sentBytes = bytes.length;
+  if (bytes.length === 0) exchange.response.end();
+  else if (bytes.length > SMALL_BYTES) exchange.response.end(bytes);
+  else exchange.response.end(latin1Of(bytes), 'latin1');
+}
+
+/** Latin-1 maps every byte to one character and back; Node joins a head only with text. */
+function latin1Of({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString('latin1');
+}
+
+/** The headers that hooks have set, and these. */
+export function headersOf(
+  { reply }: Exchange,
+  headers: Answer['headers'],
+): Record<string, string | number | string[]> {
+  const merged: Record<string, string | number | string[]> = {};
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) merged[name] = value;
   }
-  void reply.header('content-type', 'application/json').send(JSON.stringify(body));
+  return Object.assign(merged, headers);
 }

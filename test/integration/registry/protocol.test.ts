@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
 import { manifestOf, MANIFEST_TYPE, sha256 } from './content.ts';
 import { startRegistry, type Answer, type TestRegistry } from './registry-process.ts';
@@ -32,6 +34,10 @@ afterAll(async () => {
 function codeOf(answer: Answer): unknown {
   const { errors } = answer.json() as { errors: { code: string }[] };
   return errors[0]?.code;
+}
+
+async function metrics(): Promise<string> {
+  return (await fetch(`${registry.opsUrl}/metrics`)).text();
 }
 
 async function startUpload(repository: string): Promise<string> {
@@ -238,6 +244,41 @@ describe('uploads', () => {
   });
 });
 
+describe('a client that leaves', () => {
+  it('finds what it has sent when it comes back, and is counted as gone', async () => {
+    const location = await startUpload('leave');
+    const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
+    socket.write(`PATCH ${location} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhello`);
+    await sleep(100);
+    socket.destroy();
+
+    await vi.waitFor(async () => {
+      expect(await metrics()).toContain('{handler="blob_upload_chunk",method="PATCH",code="499"} 1');
+    });
+    const status = await registry.call(location);
+    expect([status.status, status.headers['range']]).toEqual([204, '0-4']);
+    const put = await registry.call(`${location}?digest=${sha256('hello there')}`, {
+      method: 'PUT',
+      headers: { 'content-range': '5-10' },
+      body: ' there',
+    });
+    expect(put.status).toBe(201);
+  });
+
+  it('does not hold the blob that it was reading', async () => {
+    const digest = await pushBlob('leave', randomBytes(32 << 20));
+    const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
+    socket.write(`GET /v2/leave/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await once(socket, 'data');
+    socket.destroy();
+
+    await vi.waitFor(async () => {
+      expect(await metrics()).toContain('{handler="blob",method="GET",code="499"} 1');
+      expect(await metrics()).toContain('registry_http_in_flight_requests{handler="blob"} 0');
+    });
+  });
+});
+
 describe('blobs', () => {
   const blob = randomBytes(2048);
   const digest = sha256(blob);
@@ -398,12 +439,13 @@ describe('lists', () => {
 
   it('pages through tags', async () => {
     const first = await registry.call('/v2/lists/tags/tags/list?n=2');
-    const next = /^<(?<target>.*)>; rel="next"$/.exec(first.headers.link ?? '')?.groups?.['target'] ?? '';
+    const next =
+      /^<(?<target>.*)>; rel="next"$/.exec(String(first.headers['link']))?.groups?.['target'] ?? '';
     const second = await registry.call(next);
 
     expect(first.json()).toEqual({ name: 'lists/tags', tags: ['a', 'b'] });
     expect(second.json()).toEqual({ name: 'lists/tags', tags: ['c'] });
-    expect(second.headers.link).toBeUndefined();
+    expect(second.headers['link']).toBeUndefined();
   });
 
   it('lists everything without n, and nothing with n=0', async () => {
@@ -412,7 +454,7 @@ describe('lists', () => {
 
     expect(all.json()).toEqual({ name: 'lists/tags', tags: ['a', 'b', 'c'] });
     expect(none.json()).toEqual({ name: 'lists/tags', tags: [] });
-    expect(none.headers.link).toBeUndefined();
+    expect(none.headers['link']).toBeUndefined();
   });
 
   it('pages through the catalog', async () => {
@@ -420,7 +462,7 @@ describe('lists', () => {
     const answer = await registry.call('/v2/_catalog?n=1&last=lists');
 
     expect(answer.json()).toEqual({ repositories: ['lists/another'] });
-    expect(answer.headers.link).toBe('</v2/_catalog?n=1&last=lists%2Fanother>; rel="next"');
+    expect(answer.headers['link']).toBe('</v2/_catalog?n=1&last=lists%2Fanother>; rel="next"');
   });
 
   test.each(['/v2/lists/tags/tags/list', '/v2/_catalog'])('%s refuses n=abc', async (path) => {
