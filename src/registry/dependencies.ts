@@ -74,7 +74,7 @@ const MAX_BUFFER_BYTES = 128 << 20;
 const MIN_BUFFER_BYTES = 4 << 20;
 
 /** A quarter of the memory limit, at most 128 MiB. */
-export function defaultBufferBytes(memoryLimit: number): number {
+function defaultBufferBytes(memoryLimit: number): number {
   if (memoryLimit <= 0) return MAX_BUFFER_BYTES;
   return Math.max(MIN_BUFFER_BYTES, Math.min(MAX_BUFFER_BYTES, Math.floor(memoryLimit / 4)));
 }

@@ -39,7 +39,7 @@ export function parseConfig(bytes: Uint8Array, file: string): RegistryConfig {
  *
  * @throws ConfigInvalid
  */
-export function checkConfig(
+function checkConfig(
   value: unknown,
   source: string,
   lineOf: (path: readonly PropertyKey[]) => number | undefined = () => undefined,

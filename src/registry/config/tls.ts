@@ -15,7 +15,7 @@ export interface LoadedCertificate {
 }
 
 /** A certificate or key that cannot be used; the message has nothing of the key. */
-export class CertificateInvalid extends AppError {
+class CertificateInvalid extends AppError {
   override readonly name = 'CertificateInvalid';
 
   constructor(message: string, cause?: unknown) {

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { answersHttp, freePort, type RunningProcess, startProcess } from '../../servers/process.ts';
 
-export const MAIN = fileURLToPath(new URL('../../../src/registry/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../src/registry/main.ts', import.meta.url));
 
 export interface Answer {
   readonly status: number;
@@ -108,7 +108,7 @@ function lengthOf({ headers, body }: Call): Record<string, string> {
   return { 'content-length': String(Buffer.byteLength(body)) };
 }
 
-export function basic(user: string): string {
+function basic(user: string): string {
   return `Basic ${Buffer.from(user).toString('base64')}`;
 }
 
