@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { findCondition, isConditionTrue, setCondition, type StatusCondition } from './conditions.ts';
+import { findCondition, setCondition, type StatusCondition } from './conditions.ts';
 
 const OLD: StatusCondition = {
   type: 'Ready',
@@ -30,7 +30,6 @@ test('sets the moment when the status changes, in place', () => {
   const result = setCondition([OLD, other], { ...OLD, status: 'True' }, NOW);
 
   expect(result).toEqual([{ ...OLD, status: 'True', lastTransitionTime: '2026-02-02T02:02:02Z' }, other]);
-  expect(isConditionTrue(result, 'Ready')).toBe(true);
   expect(findCondition(result, 'Progressing')).toBe(other);
 });
 

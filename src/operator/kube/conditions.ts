@@ -39,11 +39,6 @@ export function findCondition(
   return conditions.find((condition) => condition.type === type);
 }
 
-/** True when the condition exists and its status is `True`. */
-export function isConditionTrue(conditions: readonly StatusCondition[], type: string): boolean {
-  return findCondition(conditions, type)?.status === 'True';
-}
-
 function equal(a: StatusCondition, b: StatusCondition): boolean {
   return (
     a.status === b.status &&

@@ -1,7 +1,7 @@
 import { isNotFound } from './errors.ts';
 import type { CallOptions, KubeClient, KubeObject, ResourceKind } from './types.ts';
 
-export function hasFinalizer({ metadata }: KubeObject, finalizer: string): boolean {
+function hasFinalizer({ metadata }: KubeObject, finalizer: string): boolean {
   return metadata.finalizers?.includes(finalizer) ?? false;
 }
 

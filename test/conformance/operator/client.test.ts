@@ -5,7 +5,6 @@ import { ApiError, isConflict, NotLeaderError, TransportError } from '../../../s
 import { EventWriter } from '../../../src/operator/kube/events.ts';
 import { addFinalizer, removeFinalizer } from '../../../src/operator/kube/finalizer.ts';
 import { KINDS } from '../../../src/operator/kube/kinds.ts';
-import { controllerReference } from '../../../src/operator/kube/owner.ts';
 import type { KubeObject } from '../../../src/operator/kube/types.ts';
 import { createOperatorMetrics } from '../../../src/operator/metrics.ts';
 import { systemClock } from '../../../src/shared/clock.ts';
@@ -324,7 +323,7 @@ function withReplicas(object: KubeObject): KubeObject {
   return { ...object, spec: { ...(object['spec'] as object), replicas: 2 } };
 }
 
-describe('finalizers and owners', () => {
+describe('finalizers', () => {
   test('keep a deleted object until the finalizer is removed', async () => {
     const namespace = await environment.namespace();
     const client = environment.client();
@@ -358,20 +357,6 @@ describe('finalizers and owners', () => {
     );
 
     expect(isConflict(error)).toBe(true);
-  });
-
-  test('an owner reference is accepted by the API server', async () => {
-    const namespace = await environment.namespace();
-    const client = environment.client();
-    const owner = await client.create(KINDS.configMap, configMap(namespace, 'owner'));
-    const part = configMap(namespace, 'part');
-    part.metadata.ownerReferences = [controllerReference(owner)];
-
-    const created = await client.create(KINDS.configMap, part);
-
-    expect(created.metadata.ownerReferences).toEqual([
-      expect.objectContaining({ name: 'owner', uid: owner.metadata.uid, controller: true }),
-    ]);
   });
 });
 

@@ -7,7 +7,6 @@ import type { ControllerContext, ControllerDefinition } from '../../../src/opera
 import { TerminalError } from '../../../src/operator/controller/terminal-error.ts';
 import { Applier } from '../../../src/operator/kube/apply.ts';
 import { KINDS } from '../../../src/operator/kube/kinds.ts';
-import { controllerReference, ownerKeys } from '../../../src/operator/kube/owner.ts';
 import { keyOf, parseKey } from '../../../src/operator/kube/store.ts';
 import type { KubeObject } from '../../../src/operator/kube/types.ts';
 import { Manager } from '../../../src/operator/manager.ts';
@@ -44,7 +43,7 @@ function createCopier(context: ControllerContext): ControllerDefinition {
   const copies = context.reflect({
     kind: KINDS.configMap,
     labelSelector: OURS,
-    keys: (object) => ownerKeys(object, KINDS.secret),
+    keys: (object) => [keyOf(object)],
   });
   context.reflect({ kind: KINDS.serviceMonitor, optional: true });
   const applier = new Applier({ client, fieldManager: 'copier', annotation: 'example.org/applied-hash' });
@@ -62,7 +61,6 @@ function copyOf(source: KubeObject): KubeObject {
   const { namespace = '', name } = source.metadata;
   const copy = configMap(namespace, name, { type: String(source['type']) });
   copy.metadata.labels = { app: 'copies' };
-  copy.metadata.ownerReferences = [controllerReference(source)];
   return copy;
 }
 

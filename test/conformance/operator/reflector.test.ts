@@ -173,7 +173,8 @@ describe('a reflector', () => {
     await environment.direct.delete(KINDS.configMap, { namespace, name: 'replaced' });
     const made = await create(namespace, 'replaced');
     environment.proxy.inject(isWatch, { type: 'body', text });
-    await until('it has listed again', () => environment.proxy.seen(isList) > lists);
+    await until('it has listed again', () => recording.changes.length === 6);
+    expect(environment.proxy.seen(isList)).toBeGreaterThan(lists);
     await expectAlive(recording, namespace, 'last');
 
     expect(recording.told().slice(3)).toEqual([
