@@ -1,12 +1,19 @@
 import type { AuthConfig } from '../../api/registry-config.ts';
 import type { Action } from './types.ts';
 
-/** What clients without credentials may do. */
+/**
+ * What clients without credentials may do.
+ *
+ * docker, podman and skopeo learn from the answer to `GET /v2/` alone whether a password is wanted, and never send
+ * theirs when that request succeeds. So it asks for one wherever users can do more than strangers; clients that
+ * have none go on without, except docker, which wants to be logged in then.
+ */
 export function anonymousMay(
-  { anonymous, anonymousDelete }: Pick<AuthConfig, 'anonymous' | 'anonymousDelete'>,
+  { anonymous, anonymousDelete, basic }: Pick<AuthConfig, 'anonymous' | 'anonymousDelete' | 'basic'>,
   action: Action,
 ): boolean {
   const rights: Readonly<Record<Action, boolean>> = {
+    ping: anonymous === 'PullPush' || (anonymous === 'Pull' && basic === undefined),
     pull: anonymous !== 'None',
     catalog: anonymous !== 'None',
     push: anonymous === 'PullPush',

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from 'vitest';
 
-import { basicChallenge, parseBasic } from './challenge.ts';
+import { basicChallenge, isEmptyBasic, parseBasic } from './challenge.ts';
 
 function basic(text: string): string {
   return `Basic ${Buffer.from(text, 'utf8').toString('base64')}`;
@@ -31,6 +31,14 @@ describe('parseBasic', () => {
     basic('x'.repeat(9000)),
   ])('refuses %s', (header) => {
     expect(parseBasic(header)).toBeUndefined();
+  });
+});
+
+describe('isEmptyBasic', () => {
+  it('knows the credentials of a client that has none', () => {
+    expect(isEmptyBasic(basic(':'))).toBe(true);
+    expect(isEmptyBasic(basic(':pass'))).toBe(false);
+    expect(isEmptyBasic(basic('user:'))).toBe(false);
   });
 });
 

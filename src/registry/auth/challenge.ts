@@ -19,6 +19,11 @@ export function parseBasic(header: string): Credentials | undefined {
   return { username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
+/** Podman and skopeo answer a challenge with an empty user and password when they have no others. */
+export function isEmptyBasic(header: string): boolean {
+  return /^basic +Og== *$/i.test(header);
+}
+
 /** The value of `WWW-Authenticate` that asks for a user name and a password. */
 export function basicChallenge(realm: string): string {
   const printable = realm.replaceAll(/[^\u0020-\u007e]/g, '');

@@ -27,6 +27,9 @@ describe('AccessPolicy with users', () => {
     ['Pull', 'catalog', 'allowed'],
     ['Pull', 'push', 'challenged'],
     ['Pull', 'delete', 'challenged'],
+    ['None', 'ping', 'challenged'],
+    ['Pull', 'ping', 'challenged'],
+    ['PullPush', 'ping', 'allowed'],
     ['PullPush', 'push', 'allowed'],
     ['PullPush', 'delete', 'challenged'],
   ] as const)('anonymous %s: %s is %s', async (anonymous, action, kind) => {
@@ -47,6 +50,15 @@ describe('AccessPolicy with users', () => {
     },
   );
 
+  it('takes an empty user and password for none', async () => {
+    const empty = `Basic ${Buffer.from(':').toString('base64')}`;
+
+    expect(await outcome({ anonymous: 'Pull', basic: BASIC }, empty, 'pull')).toEqual({ kind: 'allowed' });
+    expect(await outcome({ anonymous: 'Pull', basic: BASIC }, empty, 'push')).toMatchObject({
+      kind: 'challenged',
+    });
+  });
+
   it('refuses credentials of another scheme', async () => {
     expect(await outcome({ anonymous: 'PullPush', basic: BASIC }, 'Bearer x', 'pull')).toMatchObject({
       kind: 'challenged',
@@ -66,6 +78,10 @@ describe('AccessPolicy with users', () => {
 describe('AccessPolicy without users', () => {
   it('ignores credentials, which nothing could check', async () => {
     expect(await outcome({ anonymous: 'Pull' }, WRONG, 'pull')).toEqual({ kind: 'allowed' });
+  });
+
+  it('does not ask for a password that nothing could check', async () => {
+    expect(await outcome({ anonymous: 'Pull' }, undefined, 'ping')).toEqual({ kind: 'allowed' });
   });
 
   it('denies without a challenge, because no credentials could help', async () => {

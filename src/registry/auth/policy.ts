@@ -1,6 +1,6 @@
 import type { AuthConfig } from '../../api/registry-config.ts';
 import { anonymousMay } from './anonymous.ts';
-import { basicChallenge, parseBasic } from './challenge.ts';
+import { basicChallenge, isEmptyBasic, parseBasic } from './challenge.ts';
 import type { Action, Authenticator, Outcome } from './types.ts';
 
 /**
@@ -31,7 +31,7 @@ export class AccessPolicy {
   async authorize(authorization: string | undefined, action: Action): Promise<Outcome> {
     const config = this.#config;
     if (!config.basic) return anonymousOutcome(config, action);
-    if (authorization === undefined) return anonymousOutcome(config, action);
+    if (authorization === undefined || isEmptyBasic(authorization)) return anonymousOutcome(config, action);
     const challenge = basicChallenge(config.basic.realm);
     const credentials = parseBasic(authorization);
     if (!credentials) return { kind: 'challenged', challenge, reason: 'credentials cannot be read' };
@@ -53,6 +53,7 @@ function anonymousOutcome(config: AuthConfig, action: Action): Outcome {
 }
 
 const VERBS: Readonly<Record<Action, string>> = {
+  ping: 'use this registry',
   pull: 'pull',
   push: 'push',
   delete: 'delete',

@@ -1,5 +1,5 @@
-/** What a request wants to do; every endpoint needs exactly one of these. */
-export type Action = 'pull' | 'push' | 'delete' | 'catalog';
+/** What a request wants to do; every endpoint needs exactly one of these. `ping` is `GET /v2/`. */
+export type Action = 'ping' | 'pull' | 'push' | 'delete' | 'catalog';
 
 /** What a client sent; nobody has checked it yet. */
 export interface Credentials {
