@@ -156,8 +156,9 @@ export class Manager {
   async #lead(controller: Controller): Promise<void> {
     const { logger, metrics, config } = this.#options;
     const { signal } = this.#running;
-    const leader = { name: config.lease?.name ?? '' };
+    const leader = { name: config.lease?.name ?? 'registry-operator' };
     metrics.leader.set(leader, 0);
+    if (config.lease) logger.info({ lease: config.lease }, 'waiting for the lease');
     await this.#election?.acquire(signal);
     metrics.leader.set(leader, 1);
     logger.info({ identity: this.#options.identity }, 'leading');

@@ -110,6 +110,11 @@ export class FaultProxy {
     this.#rules.push({ matches, fault, left: times });
   }
 
+  /** Connections that are open now. */
+  get openConnections(): number {
+    return this.#sockets.size;
+  }
+
   /** Faults that were added and have not happened. */
   get pending(): number {
     return this.#rules.reduce((sum, { left }) => sum + left, 0);

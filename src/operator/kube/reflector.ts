@@ -210,7 +210,8 @@ export class Reflector<T extends KubeObject = KubeObject> {
   #failed(error: unknown, signal: AbortSignal): number {
     if (signal.aborted) return 0;
     const { kind, namespace, logger, metrics } = this.#options;
-    if (isExpired(error)) this.#resourceVersion = undefined;
+    // Not found: the kind was uninstalled, and with it all of its objects, which only a list can tell.
+    if (isExpired(error) || isNotFound(error)) this.#resourceVersion = undefined;
     metrics.watchFailures.inc({ resource: kind.plural });
     const retryAfter = error instanceof ApiError ? (error.retryAfter ?? 0) * 1000 : 0;
     const backoff = this.#backoff();

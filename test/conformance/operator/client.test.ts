@@ -5,11 +5,12 @@ import { ApiError, isConflict, NotLeaderError, TransportError } from '../../../s
 import { EventWriter } from '../../../src/operator/kube/events.ts';
 import { addFinalizer, removeFinalizer } from '../../../src/operator/kube/finalizer.ts';
 import { KINDS } from '../../../src/operator/kube/kinds.ts';
+import { Transport } from '../../../src/operator/kube/transport.ts';
 import type { KubeObject } from '../../../src/operator/kube/types.ts';
 import { createOperatorMetrics } from '../../../src/operator/metrics.ts';
 import { systemClock } from '../../../src/shared/clock.ts';
 import { statusBody } from '../../servers/fault-proxy.ts';
-import { configMap, Environment, silent } from './environment.ts';
+import { configFor, configMap, Environment, silent, until } from './environment.ts';
 
 const FIELD_MANAGER = 'conformance';
 const ANNOTATION = 'registry-operator.dev/applied-hash';
@@ -42,6 +43,35 @@ describe('the client', () => {
 
     expect(environment.proxy.connections - before).toBeLessThanOrEqual(2);
     expect(client.requestCounts.get('get configmaps')).toBe(200);
+  });
+
+  test('opens new connections when the trusted CA changes, and closes the old ones', async () => {
+    const proxy = await environment.anotherProxy();
+    const config = configFor(proxy);
+    let suffix = '';
+    const transport = new Transport({
+      config: {
+        getCurrentCluster: () => config.getCurrentCluster(),
+        applyToHTTPSOptions: async (options) => {
+          await config.applyToHTTPSOptions(options);
+          options.ca = `${proxy.ca}${suffix}`;
+        },
+      },
+      userAgent: 'conformance',
+    });
+    const call = { method: 'GET', path: '/version', timeoutMs: 5000 } as const;
+    await transport.send(call);
+    await transport.send(call);
+    expect(proxy.connections).toBe(1);
+
+    suffix = proxy.ca;
+    const answer = await transport.send(call);
+    await until('the old connection is closed', () => proxy.openConnections === 1);
+
+    expect(answer.status).toBe(200);
+    expect(proxy.connections).toBe(2);
+    transport.close();
+    await until('all are closed', () => proxy.openConnections === 0);
   });
 
   test('finds a missing object to be undefined, and deletes it as false', async () => {

@@ -95,7 +95,8 @@ export async function until(
   }
 }
 
-function configFor(proxy: FaultProxy): KubeConfig {
+/** Access to the API server through a proxy; the proxy has the credentials. */
+export function configFor(proxy: FaultProxy): KubeConfig {
   const config = new KubeConfig();
   const caData = Buffer.from(proxy.ca).toString('base64');
   config.loadFromClusterAndUser(

@@ -332,7 +332,7 @@ describe('a reflector', () => {
     expect(reflector.store.byIndex('team', 'blue')).toEqual([]);
   });
 
-  test('counts as synced while an optional kind is not installed, and finds it once it is', async () => {
+  test('counts as synced while an optional kind is not installed, and notices when it comes and goes', async () => {
     const recording = await reflect('default', {
       kind: KINDS.serviceMonitor,
       optional: true,
@@ -350,6 +350,10 @@ describe('a reflector', () => {
     await environment.direct.create(KINDS.serviceMonitor, monitor);
 
     await until('the object is seen', () => recording.told().includes('add a'));
+    const { name } = SERVICE_MONITORS.metadata;
+    await environment.direct.delete(KINDS.customResourceDefinition, { namespace: undefined, name });
+
+    await until('the object is gone', () => recording.told().includes('delete a'));
   });
 });
 
