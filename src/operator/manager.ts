@@ -139,6 +139,8 @@ export class Manager {
     const { logger, transport } = this.#options;
     logger.info({ reason }, 'stopping');
     this.#queue.shutDown();
+    // Nothing runs yet that could end by itself.
+    if (!this.#reflections.hasSynced()) this.#working.abort(new Error('the operator stops'));
     await this.#within(DRAIN_MS, this.#work);
     this.#working.abort(new Error('the operator stops'));
     await this.#within(DRAIN_MS, Promise.all([this.#work, this.#events.flush()]));

@@ -234,6 +234,22 @@ describe('the manager', () => {
     expect(metrics.text).toContain('workqueue_depth{name="registry"} 0');
   });
 
+  test('stops at once while a cache cannot be filled', async () => {
+    const namespace = await environment.namespace();
+    environment.proxy.inject(({ path }) => path.includes('/secrets?'), { type: 'hang' });
+    const { manager } = await start({ watchNamespaces: [namespace], lease: { namespace, name: 'lease' } });
+    await until('it leads', async () =>
+      (await get(manager, '/readyz?verbose')).text.includes('"leader":true'),
+    );
+    expect((await get(manager, '/readyz')).status).toBe(503);
+
+    const begun = performance.now();
+    await manager.stop('SIGTERM');
+    managers.length = 0;
+
+    expect(performance.now() - begun).toBeLessThan(2000);
+  });
+
   test('does not repeat what failed for good, until something changes', async () => {
     const namespace = await environment.namespace();
     const broken = secret(namespace, 'a');
