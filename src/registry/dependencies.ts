@@ -43,11 +43,11 @@ export interface Dependencies {
  */
 export async function createDependencies(options: DependencyOptions): Promise<Dependencies> {
   const { config, clock, logger, metrics } = options;
-  const storage = await createStorage(config.storage, {
-    metrics: metrics.storage,
-    bufferBytes: config.http.bufferBytes ?? defaultBufferBytes(options.memoryLimit),
-  });
-  const digests = createDigesters();
+  const bufferBytes = config.http.bufferBytes ?? defaultBufferBytes(options.memoryLimit);
+  // Pulls and pushes have a half each, so that neither can starve the other.
+  const half = Math.floor(bufferBytes / 2);
+  const storage = await createStorage(config.storage, { metrics: metrics.storage, bufferBytes: half });
+  const digests = createDigesters({ bufferBytes: half });
   const shared = { storage, digests, clock, ids: { uuid: randomUUID }, logger };
   const uploads = new UploadService(shared);
   const verifier = new PasswordVerifier();

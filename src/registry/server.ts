@@ -12,7 +12,7 @@ import type { LoadedCertificate } from './config/tls.ts';
 import { ConfigWatcher, type ReloadTargets } from './config/watch.ts';
 import { createDependencies, type Dependencies } from './dependencies.ts';
 import { normalizeHost } from './http/namespace.ts';
-import { drain, listen, ListenFailed, secureOptions } from './http/node-server.ts';
+import { drain, type KeyPair, listen, ListenFailed, secureOptions } from './http/node-server.ts';
 import type { RegistryMetrics } from './metrics.ts';
 
 /** Time between looks at the configuration and its files. */
@@ -62,7 +62,7 @@ export class RegistryServer {
         ...dependencies,
         newId: randomUUID,
         state,
-        ...(certificate ? { keyPair: certificate } : {}),
+        ...(certificate ? { keyPair: keyPairOf(certificate, snapshot.config) } : {}),
       });
       const server = new RegistryServer(options, { dependencies, app, state, certificate });
       await server.#listen();
@@ -188,7 +188,7 @@ export class RegistryServer {
     const { server } = this.#app;
     if (!('setSecureContext' in server)) return;
     if (current?.certificate === certificate.certificate && current.key === certificate.key) return;
-    server.setSecureContext(secureOptions(certificate));
+    server.setSecureContext(secureOptions(keyPairOf(certificate, this.#options.snapshot.config)));
     this.#certificate = certificate;
     this.#options.metrics.certificateNotAfter(certificate.notAfter);
     const { sha256Fingerprint, notAfter } = certificate;
@@ -200,6 +200,10 @@ export class RegistryServer {
 export function levelOf({ level }: RegistryConfig['logging']): LogLevel {
   const levels = { Error: 'error', Warn: 'warn', Info: 'info', Debug: 'debug' } as const;
   return levels[level];
+}
+
+function keyPairOf({ certificate, key }: LoadedCertificate, { http }: RegistryConfig): KeyPair {
+  return { certificate, key, minVersion: http.tls?.minVersion === 'TLS13' ? 'TLSv1.3' : 'TLSv1.2' };
 }
 
 function stateOf({ logging, http }: RegistryConfig): AppState {

@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 
 import { formatAddress, type Address } from '../../shared/address.ts';
 import { AppError, errorCode } from '../../shared/errors.ts';
@@ -15,10 +16,14 @@ import { errorBody } from './error-handler.ts';
 
 export type NodeServer = HttpServer | HttpsServer;
 
-/** A certificate chain and its key, both PEM. */
+/** What TLS is served with. */
 export interface KeyPair {
+  /** PEM chain, leaf first. */
   readonly certificate: string;
+  /** PEM. */
   readonly key: string;
+  /** Lowest version that clients may speak. */
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
 }
 
 /** Uploads take as long as they take; only the head of a request has a limit of time. */
@@ -47,9 +52,9 @@ export function createNodeServer(
   return server;
 }
 
-/** What `setSecureContext` takes; for a server that runs already. */
-export function secureOptions({ certificate, key }: KeyPair): { cert: string; key: string } {
-  return { cert: certificate, key };
+/** What `setSecureContext` takes, for a server that runs already: all of it, because what is left out is reset. */
+export function secureOptions({ certificate, key, minVersion }: KeyPair): SecureContextOptions {
+  return { cert: certificate, key, minVersion };
 }
 
 /** The address cannot be listened on; the message says what to do. */

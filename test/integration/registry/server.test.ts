@@ -5,7 +5,7 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { connect } from 'node:tls';
+import { connect, type SecureVersion } from 'node:tls';
 
 import { hashSync } from 'bcryptjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -73,11 +73,15 @@ async function metrics(registry: TestRegistry): Promise<string> {
 }
 
 /** The certificate that a new connection gets. */
-async function servedCertificate(registry: TestRegistry, ca: string): Promise<string> {
+async function servedCertificate(
+  registry: TestRegistry,
+  ca: string,
+  maxVersion: SecureVersion = 'TLSv1.3',
+): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const { hostname, port } = new URL(registry.url);
   const socket = connect(
-    { host: hostname, port: Number(port), ca, ALPNProtocols: ['h2', 'http/1.1'] },
+    { host: hostname, port: Number(port), ca, maxVersion, ALPNProtocols: ['h2', 'http/1.1'] },
     () => {
       const { raw } = socket.getPeerCertificate();
       expect(socket.alpnProtocol).toBe('http/1.1');
@@ -93,7 +97,7 @@ function statusOf(registry: TestRegistry, target: string, call?: Call): Promise<
   return registry.call(target, call).then(({ status }) => status);
 }
 
-async function startSecured() {
+async function startSecured(tls: { minVersion?: 'TLS12' | 'TLS13' } = {}) {
   const authority = await createAuthority('test', ISSUE);
   const leaf = () => issueCertificate(authority, { commonName: 'registry', names: ['127.0.0.1'] }, ISSUE);
   const first = await leaf();
@@ -104,7 +108,7 @@ async function startSecured() {
     config: {
       storage: filesystem(),
       http: {
-        tls: { certificateFile: join(folder, 'tls/tls.crt'), keyFile: join(folder, 'tls/tls.key') },
+        tls: { certificateFile: join(folder, 'tls/tls.crt'), keyFile: join(folder, 'tls/tls.key'), ...tls },
       },
       auth: { basic: { htpasswdFiles: [join(folder, 'auth/htpasswd')], realm: 'test' } },
     },
@@ -225,6 +229,18 @@ describe('with TLS and users', () => {
     expect(await metrics(registry)).toContain(
       `registry_tls_certificate_not_after_seconds ${Date.parse(new X509Certificate(second.certificate).validTo) / 1000}`,
     );
+  });
+
+  it('refuses versions below the lowest that is configured, also after a renewal', async () => {
+    const { registry, authority, leaf } = await startSecured({ minVersion: 'TLS13' });
+    const ask = (version?: SecureVersion) => servedCertificate(registry, authority.certificate, version);
+    await expect(ask('TLSv1.2')).rejects.toThrow(/protocol version/);
+
+    const second = await leaf();
+    await mountSecret('tls', { 'tls.crt': second.certificate, 'tls.key': second.key });
+    await vi.waitFor(async () => expect(await ask()).toBe(fingerprintOf(second.certificate)), RELOAD);
+
+    await expect(ask('TLSv1.2')).rejects.toThrow(/protocol version/);
   });
 
   it('names what it has loaded by the same hash as the operator', async () => {

@@ -138,10 +138,10 @@ describe('plan', () => {
       ]);
     });
 
-    it('keeps the certificate while the Deployment names it', () => {
+    it('keeps the certificate and its CA while the Deployment names it', () => {
       const live = [...secrets, pods([{ name: 'tls', secret: { secretName: 'reg-tls' } }])];
 
-      expect(deletions(live)).not.toContain('delete Secret reg-tls');
+      expect(deletions(live)).toEqual([]);
     });
 
     it('keeps certificates until the last pod of the former revision is gone', () => {

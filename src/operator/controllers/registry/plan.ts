@@ -4,6 +4,7 @@ import type { KubeObject } from '../../kube/types.ts';
 import { liveObject } from './checks/ownership.ts';
 import type { Violation } from './checks/violation.ts';
 import type { Facts } from './facts.ts';
+import { mountsSecret, servesOwnCertificate } from './mounted.ts';
 import { read, readCount, readList, readText } from './read.ts';
 import { inventory, type ObjectRef } from './resources/inventory.ts';
 import { objectNames } from './resources/names.ts';
@@ -63,15 +64,17 @@ function isSame(a: KubeObject, b: KubeObject): boolean {
   return a.kind === b.kind && a.metadata.name === b.metadata.name;
 }
 
-/** A Secret or ConfigMap that pods mount, or that pods of the former revision may still mount. */
+/**
+ * A Secret that pods mount, or that pods of the former revision may still mount; and the CA that clients need as long
+ * as pods serve a certificate of it.
+ */
 function isInUse(registry: Registry, facts: Facts, live: KubeObject): boolean {
   if (live.kind !== 'Secret' && live.kind !== 'ConfigMap') return false;
-  const { base } = objectNames(registry.metadata.name);
+  const { base, ca } = objectNames(registry.metadata.name);
   const pods = liveObject(facts, { kind: 'Deployment', name: base });
   if (pods === undefined) return false;
-  const volumes = readList(pods, 'spec', 'template', 'spec', 'volumes');
-  const mounted = volumes.some((volume) => readText(volume, 'secret', 'secretName') === live.metadata.name);
-  return mounted || !isRolledOut(pods);
+  if (live.metadata.name === ca && servesOwnCertificate(registry, facts)) return true;
+  return mountsSecret(registry, facts, live.metadata.name) || !isRolledOut(pods);
 }
 
 /** Whether every pod of a Deployment is of its newest revision. */

@@ -152,6 +152,24 @@ describe('status', () => {
     expect(status).not.toHaveProperty('caConfigMapName');
   });
 
+  it('names the CA that pods serve as long as the wanted certificate cannot be used', () => {
+    const deployment = deploymentOf(1);
+    const template = { spec: { volumes: [{ name: 'tls', secret: { secretName: 'reg-tls' } }] } };
+    const serving = { ...deployment, spec: { replicas: 1, template } };
+    const published = ownedBy(registryOf(), {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'reg-ca', namespace: 'apps' },
+    });
+    const spec = { tls: { type: 'Secret', secretRef: { name: 'bad' } } };
+    const facts = { certificate: undefined, secrets: { bad: undefined } };
+
+    expect(statusFor({ spec, facts: { ...facts, live: [serving, published] } }).caConfigMapName).toBe(
+      'reg-ca',
+    );
+    expect(statusFor({ spec, facts: { ...facts, live: [serving] } })).not.toHaveProperty('caConfigMapName');
+  });
+
   it('names the existing claim', () => {
     const spec = { storage: { type: 'Filesystem', filesystem: { existingClaim: { name: 'old' } } } };
     const existingClaim = { ...boundClaim(), metadata: { name: 'old' } };

@@ -1,6 +1,7 @@
 import type { RegistryStatus } from '../../../api/v1alpha1/registry.ts';
 import { liveObject } from './checks/ownership.ts';
 import { conditions, type ConditionState, type Situation } from './conditions.ts';
+import { servesOwnCertificate } from './mounted.ts';
 import { read } from './read.ts';
 import { selectorText } from './resources/labels.ts';
 import { endpoint, objectNames } from './resources/names.ts';
@@ -30,12 +31,19 @@ export function statusOf(situation: Situation): StatusState {
     ...versionOf(situation),
     endpoint: address,
     endpoints: [{ name: 'ClusterIP', url: `${scheme}://${address}` }],
-    ...(facts.certificate?.caCertificate === undefined ? {} : { caConfigMapName: names.ca }),
+    ...(hasPublishedCa(situation) ? { caConfigMapName: names.ca } : {}),
     ...certificateOf(situation),
     ...storageOf(situation),
     ...(wantedHash === undefined ? {} : { config: configOf(situation, wantedHash) }),
     conditions: conditions(situation),
   };
+}
+
+/** There is a CA to trust: of the wanted certificate, or of the one that pods serve until that can be used. */
+function hasPublishedCa({ registry, facts }: Situation): boolean {
+  if (facts.certificate?.caCertificate !== undefined) return true;
+  const published = liveObject(facts, { kind: 'ConfigMap', name: objectNames(registry.metadata.name).ca });
+  return published !== undefined && servesOwnCertificate(registry, facts);
 }
 
 /** The version of the newest pod that answers. */
