@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Cluster } from '../cluster/cluster.ts';
 import { toolPath } from '../helpers/tools.ts';
 import { freePort, type RunningProcess, startProcess } from '../servers/process.ts';
+import { crane, reach, Workspace } from './support/clients.ts';
 import { OPERATOR, sharedCluster } from './support/environment.ts';
 import { applyExamples, exampleName } from './support/examples.ts';
 import { eventually, list } from './support/objects.ts';
@@ -24,6 +25,7 @@ describe('Prometheus', () => {
   beforeAll(async () => {
     const cluster = await sharedCluster();
     await applyExamples(cluster);
+    await pushSomething(cluster);
     folder = await mkdtemp(join(tmpdir(), 'prometheus-'));
     port = await freePort();
     await writeFile(join(folder, 'prometheus.yml'), JSON.stringify(await configuration(cluster)));
@@ -52,9 +54,9 @@ describe('Prometheus', () => {
   }
 
   it('scrapes operator and registry', async () => {
-    const up = await eventually('both targets to be up', 30, async () => {
+    const up = await eventually('the registry and both operators to be up', 30, async () => {
       const samples = await query('up == 1');
-      return samples.length === 2 && samples;
+      return samples.length >= 3 && samples;
     });
 
     expect(new Set(up.map(({ metric }) => metric['job']))).toEqual(new Set(['operator', 'registry']));
@@ -78,17 +80,30 @@ describe('Prometheus', () => {
   });
 });
 
+async function pushSomething(cluster: Cluster): Promise<void> {
+  await using work = await Workspace.create();
+  const at = await reach(cluster, 'default', await exampleName('quickstart.yaml'));
+  await crane(['push', await work.image('monitored:1'), `${at.host}/monitored:1`], await work.clientOf(at));
+}
+
+/** Scrapes what the Service of a release and the Pods of a Registry stand for, as discovery would find them. */
 async function configuration(cluster: Cluster): Promise<object> {
   const name = await exampleName('quickstart.yaml');
   const pods = await list(cluster, 'default', 'pods', `registry-operator.dev/registry=${name}`);
-  const services = await list(cluster, OPERATOR, 'services', `app.kubernetes.io/instance=${OPERATOR}`);
+  const service = `kubernetes.io/service-name=${OPERATOR}-metrics`;
+  const [slice] = await list(cluster, OPERATOR, 'endpointslices', service);
   return {
     global: { scrape_interval: '1s' },
     scrape_configs: [
-      { job_name: 'registry', static_configs: [{ targets: [`${String(pods[0]?.status?.podIP)}:9090`] }] },
+      {
+        job_name: 'registry',
+        static_configs: [{ targets: pods.map(({ status }) => `${status?.podIP}:9090`) }],
+      },
       {
         job_name: 'operator',
-        static_configs: [{ targets: [`${String(services[0]?.spec['clusterIP'])}:8080`] }],
+        static_configs: [
+          { targets: (slice?.endpoints ?? []).map(({ addresses }) => `${addresses[0]}:8080`) },
+        ],
       },
     ],
   };

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { startCluster } from '../cluster/cluster.ts';
 import { crane, reach, Workspace } from './support/clients.ts';
-import { IMAGE_ARCHIVE, installOperator, uninstallOperator } from './support/environment.ts';
-import { apply, get, list, registry, waitUntilReady } from './support/objects.ts';
+import { IMAGE_ARCHIVE, installOperator, OPERATOR, uninstallOperator } from './support/environment.ts';
+import { apply, eventually, get, list, registry, waitUntilReady } from './support/objects.ts';
 
 /** A cluster of its own: the others still need their operator. */
 const CLUSTER_ID = 2;
@@ -21,9 +21,11 @@ describe('helm uninstall', () => {
 
     await uninstallOperator(cluster);
     expect((await get(cluster, 'default', 'registry', 'stays')).metadata.uid).toBe(metadata.uid);
-    expect(
-      await list(cluster, 'registry-operator', 'pods', 'app.kubernetes.io/instance=registry-operator'),
-    ).toEqual([]);
+    const operators = await eventually('the operator to go', 60, async () => {
+      const pods = await list(cluster, OPERATOR, 'pods', `app.kubernetes.io/instance=${OPERATOR}`);
+      return pods.length === 0 && pods;
+    });
+    expect(operators).toEqual([]);
     await crane(['push', await work.image(`${at.host}/app:1`), `${at.host}/app:1`], await work.clientOf(at));
     const [pod] = await list(cluster, 'default', 'pods', 'registry-operator.dev/registry=stays');
 

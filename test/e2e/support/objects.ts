@@ -13,6 +13,8 @@ export interface LiveObject {
   };
   readonly spec: Readonly<Record<string, unknown>>;
   readonly data?: Readonly<Record<string, string>>;
+  /** Of an EndpointSlice. */
+  readonly endpoints?: readonly { readonly addresses: readonly string[] }[];
   readonly status?: {
     readonly endpoint?: string;
     readonly caConfigMapName?: string;
