@@ -46,14 +46,13 @@ const S3Storage = z.strictObject({
 export const StorageConfig = z.discriminatedUnion('driver', [FilesystemStorage, MemoryStorage, S3Storage]);
 export type StorageConfig = z.infer<typeof StorageConfig>;
 
-export const TlsConfig = z.strictObject({
+const TlsConfig = z.strictObject({
   certificateFile: absolutePath.describe('PEM chain, leaf first; read again when it changes.'),
   keyFile: absolutePath.describe('PEM private key; read again when it changes.'),
   minVersion: z.enum(['TLS12', 'TLS13']).default('TLS12').describe('Lowest TLS version.'),
 });
-export type TlsConfig = z.infer<typeof TlsConfig>;
 
-export const HttpConfig = z.strictObject({
+const HttpConfig = z.strictObject({
   listen: listenAddress.default('0.0.0.0:5000').describe('Address of the registry API.'),
   tls: TlsConfig.optional().describe('Native TLS; unset is plain HTTP.'),
   hosts: z
@@ -68,7 +67,6 @@ export const HttpConfig = z.strictObject({
     .describe('Bound of all stream buffers; default a quarter of the cgroup memory limit, at most 128 MiB.'),
   drainSeconds: z.int().min(0).max(3600).default(25).describe('Time that running requests get at SIGTERM.'),
 });
-export type HttpConfig = z.infer<typeof HttpConfig>;
 
 export const AuthConfig = z.strictObject({
   anonymous: z

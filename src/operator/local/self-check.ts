@@ -13,7 +13,7 @@ const IMAGE_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 /** Larger than any answer that this check expects. */
 const MAX_ANSWER_BYTES = 1 << 20;
 
-export class SelfCheckError extends AppError {
+class SelfCheckError extends AppError {
   override readonly name = 'SelfCheckError';
   constructor(message: string, options?: { cause?: unknown }) {
     super('SELF_CHECK_FAILED', message, options);
