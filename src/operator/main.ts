@@ -69,7 +69,9 @@ async function run({ flags, kubeconfig }: Extract<Command, { kind: 'run' }>): Pr
 }
 
 async function local(command: Extract<Command, { kind: 'local' }>): Promise<void> {
+  const { endWithParent } = await import('./local/end-with-parent.ts');
   const { runLocal } = await import('./local/main.ts');
+  endWithParent();
   const ended = new AbortController();
   const running = runLocal({
     ...command,

@@ -52,9 +52,10 @@ data: {ca.crt: PEM}
   });
 
   it.each([
-    ['bad YAML, with its line', `${REGISTRY}  a: [\n`, /^file\.yaml:\d+: /],
-    ['a key that stands twice', `${REGISTRY}kind: Registry\n`, /^file\.yaml:5: .*unique/],
+    ['bad YAML, with its line', `${REGISTRY}  a: [\n`, /^file\.yaml:5:1: [^:]+$/],
+    ['a key that stands twice', `${REGISTRY}kind: Registry\n`, /^file\.yaml:5:1: .*unique/],
     ['no Registry', 'apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n', /exactly one Registry .* found 0/],
+    ['what is no resource', '{"name": "a"}', /it needs apiVersion and kind/],
     ['two Registries', `${REGISTRY}---\n${REGISTRY}`, /exactly one Registry .* found 2/],
     [
       'another kind',
@@ -78,6 +79,10 @@ data: {ca.crt: PEM}
     ],
   ])('refuses %s', (_what, text, expected) => {
     expect(problemsOf(text)[0]).toMatch(expected);
+  });
+
+  it('tells the first problem of bad YAML, not all that follow from it', () => {
+    expect(problemsOf(`a: 1\n  b: 2\n${REGISTRY}`)).toHaveLength(1);
   });
 
   it('never repeats the value of a Secret', () => {

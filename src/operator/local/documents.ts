@@ -46,6 +46,8 @@ export function readManifests(text: string, file: string): Manifests {
   for (const document of parsed) {
     const object: unknown = document.toJS();
     if (object === null || object === undefined) continue;
+    if (field(object, 'apiVersion') === undefined || field(object, 'kind') === undefined)
+      throw new ManifestError([`${file}: not a Kubernetes resource: it needs apiVersion and kind`]);
     const kind = kindOf(object);
     if (kind === `${API_VERSION}/${REGISTRY_KIND}`) registries.push(object);
     else if (kind === 'v1/Secret') secrets.set(nameOf(object, file), secretData(object, file));
@@ -63,10 +65,13 @@ export function readManifests(text: string, file: string): Manifests {
   return { registry: registries[0], secrets, configMaps };
 }
 
+/** The first problem of a document; all that follow come from it. */
 function yamlProblems(document: Document.Parsed, file: string): string[] {
-  return document.errors.map((error) => {
-    const line = error.linePos?.[0].line;
-    return `${file}${line === undefined ? '' : `:${line}`}: ${error.message.split('\n')[0] ?? error.code}`;
+  return document.errors.slice(0, 1).map((error) => {
+    const place = error.linePos?.[0];
+    const where = place === undefined ? '' : `:${place.line}:${place.col}`;
+    const [message = error.code] = error.message.split(/ at line \d+, column \d+|\n/);
+    return `${file}${where}: ${message}`;
   });
 }
 

@@ -1,16 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 
 import type { Registry } from '../../api/v1alpha1/registry.ts';
-import { parseAddress } from '../../shared/address.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { AppError, errorCode, errorMessage } from '../../shared/errors.ts';
 import { check } from '../controllers/registry/checks.ts';
 import { applyFiles, localPlan, type LocalPlan, makeFolders } from './apply.ts';
 import { ManifestError } from './documents.ts';
+import { END_WITH_PARENT } from './end-with-parent.ts';
 import { type LocalAddresses, type LocalFolders, localFolders } from './folders.ts';
 import { gatherLocal } from './gather.ts';
+import { lockFolder } from './lock.ts';
+import { requireFreePorts } from './ports.ts';
 import { logLine, nameOf, usageLines } from './report.ts';
 import { CHECK_REPOSITORY, probe, pushAndPull } from './self-check.ts';
 import { type Command, Supervisor } from './supervise.ts';
@@ -22,7 +23,7 @@ export interface LocalOptions extends LocalAddresses {
   readonly file: string;
   /** Folder below which the state of every Registry is kept. */
   readonly stateRoot: string;
-  /** The registry server; the arguments of its container follow these. */
+  /** The registry server, a program of Node; the arguments of its container follow these. */
   readonly server: Command;
   readonly version: string;
   readonly clock: Clock;
@@ -56,7 +57,7 @@ export async function runLocal(options: LocalOptions): Promise<void> {
   const startedAt = options.clock.monotonic();
   const first = validate(await readManifest(options.file), options.file, undefined);
   const folders = foldersOf(first.registry, options);
-  await requireFreePorts(options);
+  const unlock = await onState(folders.root, () => lockFolder(folders.root));
   const supervisor = new Supervisor(
     {
       line: (line) => printLog(line, options.print),
@@ -66,6 +67,7 @@ export async function runLocal(options: LocalOptions): Promise<void> {
     { graceMs: GRACE_MS },
   );
   try {
+    await requireFreePorts(options);
     const running = await reconcile(first, folders, supervisor, options);
     await selfCheck(running, options);
     if (running.plan.notApplied.length > 0)
@@ -78,6 +80,7 @@ export async function runLocal(options: LocalOptions): Promise<void> {
     if (!options.signal.aborted) throw error;
   } finally {
     await supervisor.stop();
+    await unlock();
   }
   options.print('The registry has ended; its content is kept.');
 }
@@ -87,13 +90,50 @@ function foldersOf({ metadata }: Registry, options: LocalOptions): LocalFolders 
   return localFolders(root, options);
 }
 
+/** Secrets and ConfigMaps come from nowhere else: say so to those who think of a cluster. */
+function withHint(message: string): string {
+  return message.endsWith(' not found')
+    ? `${message}; add it to the file as a further YAML document`
+    : message;
+}
+
+const STATE_PROBLEMS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'no space is left',
+  EDQUOT: 'the quota is used up',
+  ENOTDIR: 'a part of the path is a file',
+};
+
+/** Runs what writes to the state folder. @throws AppError that names the folder when the host refuses */
+async function onState<T>(root: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    const problem = STATE_PROBLEMS[errorCode(error) ?? ''];
+    if (problem === undefined) throw error;
+    throw new AppError(
+      'STATE',
+      `cannot write to ${root}: ${problem}; choose another folder with --state DIR`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+const READ_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EISDIR: 'is a folder; name a file',
+  EACCES: 'permission denied',
+};
+
 async function readManifest(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new ManifestError([
-      `${file}: ${errorCode(error) === 'ENOENT' ? 'no such file' : errorMessage(error)}`,
-    ]);
+    throw new ManifestError([`${file}: ${READ_PROBLEMS[errorCode(error) ?? ''] ?? errorMessage(error)}`]);
   }
 }
 
@@ -105,15 +145,20 @@ async function reconcile(
   options: LocalOptions,
 ): Promise<Running> {
   const { version, clock, randomBytes } = options;
-  const facts = await gatherLocal({ registry, manifests, folders, version, now: clock.now(), randomBytes });
+  const now = clock.now();
+  const facts = await onState(folders.root, () =>
+    gatherLocal({ registry, manifests, folders, version, now, randomBytes }),
+  );
   const violations = check(registry, facts);
   if (violations.length > 0)
-    throw new ManifestError(violations.map(({ message }) => `${options.file}: ${message}`));
+    throw new ManifestError(violations.map(({ message }) => `${options.file}: ${withHint(message)}`));
   const plan = localPlan(registry, facts, folders.placement);
-  await makeFolders(folders.placement);
-  await applyFiles(plan.files, folders.placement);
+  await onState(folders.root, async () => {
+    await makeFolders(folders.placement);
+    await applyFiles(plan.files, folders.placement);
+  });
   const { command, args } = options.server;
-  await supervisor.run({ command, args: [...args, ...plan.args] }, plan.restartHash);
+  await supervisor.run({ command, args: [...END_WITH_PARENT, ...args, ...plan.args] }, plan.restartHash);
   await untilLoaded(plan, options);
   return { registry, folders, plan };
 }
@@ -194,28 +239,6 @@ function requireSameName(running: Registry, next: Registry): void {
     'RENAMED',
     `metadata.name: ${nameOf(running)} runs here; end it before you start ${nameOf(next)}`,
   );
-}
-
-/** @throws AppError that names the address which somebody else listens on, and how to take another */
-async function requireFreePorts({ listen, opsListen }: LocalAddresses): Promise<void> {
-  for (const [flag, address] of [
-    ['--listen', listen],
-    ['--ops', opsListen],
-  ] as const) {
-    const { host, port } = parseAddress(address);
-    const problem = await listenProblem(host, port);
-    if (problem === undefined) continue;
-    const why = problem === 'EADDRINUSE' ? 'is taken by another process' : `cannot be used (${problem})`;
-    throw new AppError('PORT_TAKEN', `${address} ${why}; choose another with ${flag} ${host}:PORT`);
-  }
-}
-
-function listenProblem(host: string, port: number): Promise<string | undefined> {
-  return new Promise((done) => {
-    const server = createServer();
-    server.once('error', (error) => done(errorCode(error) ?? error.message));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => done(undefined)));
-  });
 }
 
 function printLog(line: string, print: (line: string) => void): void {

@@ -75,7 +75,8 @@ export class Supervisor {
   }
 
   #start({ command, args }: Command): void {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Nothing is said on the IPC channel: its end tells the child that this process is gone.
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     this.#child = child;
     this.#startedAt = performance.now();
     forLines(child.stdout, (line) => this.#events.line(line));

@@ -23,7 +23,7 @@ class LocalMode {
   readonly #ended: Promise<number | null>;
   output = '';
 
-  constructor(file: string, state: string, ports: readonly [number, number]) {
+  constructor(file: string, state: string, ports: readonly [number, number], more: readonly string[] = []) {
     this.listen = `127.0.0.1:${ports[0]}`;
     this.ops = `127.0.0.1:${ports[1]}`;
     const args = [
@@ -36,6 +36,7 @@ class LocalMode {
       this.ops,
       '--state',
       state,
+      ...more,
     ];
     this.#child = spawn(process.execPath, args, { cwd: ROOT });
     this.#child.stdout?.on('data', (text: Buffer) => (this.output += text.toString()));
@@ -226,6 +227,40 @@ describe('operator local', () => {
     expect(mode.output).not.toMatch(/\n {4}at /);
   });
 
+  it('refuses to run one Registry twice, naming the process that runs it', async () => {
+    const first = await start();
+    await first.says(READY);
+
+    const second = await start();
+
+    expect(await second.ended()).toBe(1);
+    expect(second.output).toContain(`process ${first.pid} runs this Registry already`);
+    expect(second.output).toContain('--state');
+  });
+
+  it('leaves no server behind when it is killed, and starts anew', async () => {
+    const first = await start();
+    await first.says(READY);
+    const [server] = await childrenOf(first.pid);
+
+    process.kill(first.pid, 'SIGKILL');
+    await expect.poll(() => readdir('/proc'), { timeout: 10_000 }).not.toContain(String(server));
+
+    const second = await start();
+    await second.says(READY);
+  });
+
+  it.each([
+    ['--listen', ['--listen', '5000'], '--listen: "5000" is not HOST:PORT'],
+    ['--state', ['--state', '/dev/null/state'], 'choose another folder with --state DIR'],
+  ])('says what is wrong with %s, without a stack', async (_option, args, words) => {
+    const mode = new LocalMode(file, join(folder, 'state'), [await freePort(), await freePort()], args);
+
+    expect(await mode.ended()).toBe(1);
+    expect(mode.output).toContain(words);
+    expect(mode.output).not.toMatch(/\n {4}at /);
+  });
+
   it('names the port that is taken and the option for another', async () => {
     const ports = [await freePort(), await freePort()] as const;
     const other = createServer().listen(ports[0], '127.0.0.1');
@@ -233,9 +268,8 @@ describe('operator local', () => {
       const mode = new LocalMode(file, join(folder, 'state'), ports);
 
       expect(await mode.ended()).toBe(1);
-      expect(mode.output).toContain(
-        `127.0.0.1:${ports[0]} is taken by another process; choose another with --listen`,
-      );
+      expect(mode.output).toContain(`127.0.0.1:${ports[0]} is taken by process ${process.pid} (`);
+      expect(mode.output).toContain('choose another with --listen 127.0.0.1:PORT');
     } finally {
       other.close();
     }
