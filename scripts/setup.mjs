@@ -3,16 +3,20 @@
  * under whatever Node (18 or newer) the machine has; the project itself runs under Node 26, which is installed
  * with the other packages.
  *
- *   node scripts/setup.mjs start [FILE]             run the operator without a cluster
+ *   node scripts/setup.mjs start [FILE] [OPTION …]  run the operator without a cluster
  *   node scripts/setup.mjs test [TIER ...]          run the tests
  *   node scripts/setup.mjs cluster up|down|status   a one-node cluster with the operator installed
  */
+import { dirname } from 'node:path';
+
 import { cluster } from './setup/cluster.mjs';
+import { CACHE } from './setup/paths.mjs';
 import { SetupError } from './setup/report.mjs';
 import { start } from './setup/start.mjs';
 import { test } from './setup/test.mjs';
 
-const USAGE = 'usage: node scripts/setup.mjs start [FILE] | test [TIER ...] | cluster up|down|status';
+const USAGE =
+  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | cluster up|down|status';
 
 /** @returns {Promise<number>} exit status of the process */
 async function main([command, ...args]) {
@@ -28,9 +32,22 @@ async function main([command, ...args]) {
   }
 }
 
+/** Failures of the machine, such as a full disk, are told by their message; those of this program by their stack. */
+function describe(error) {
+  if (error instanceof SetupError) {
+    return `\nerror: ${error.message}`;
+  }
+  if (!error?.syscall) {
+    return error;
+  }
+  const inCache = error.path?.startsWith(dirname(CACHE));
+  const hint = inCache ? '\nSet REGISTRY_OPERATOR_CACHE to a folder that you can write to.' : '';
+  return `\nerror: ${error.message}${hint}`;
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  console.error(error instanceof SetupError ? `\nerror: ${error.message}` : error);
+  console.error(describe(error));
   process.exitCode = 1;
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 import { capture } from './process.mjs';
@@ -22,6 +22,15 @@ export function requireDisk(folder, gibibytes, purpose) {
   const free = (bavail * bsize) / 2 ** 30;
   if (free < gibibytes) {
     throw new SetupError(`${purpose} needs ${gibibytes} GiB in ${folder}; ${free.toFixed(1)} GiB are free`);
+  }
+}
+
+/** @throws SetupError when this user cannot make files in `folder`, which exists */
+export function requireWritable(folder) {
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch {
+    throw new SetupError(`this user cannot write to ${folder}; use a checkout of your own`);
   }
 }
 

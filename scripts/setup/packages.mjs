@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { checkPlatform, requireDisk } from './machine.mjs';
+import { checkPlatform, requireDisk, requireWritable } from './machine.mjs';
 import { CACHE, NODE, ROOT } from './paths.mjs';
 import { capture, runLogged } from './process.mjs';
 import { reporter, SetupError } from './report.mjs';
@@ -25,6 +25,7 @@ export async function installPackages({ dev }) {
     return;
   }
   checkPlatform();
+  requireWritable(ROOT);
   requireDisk(ROOT, 1.5, 'installing packages');
   const keepDev = dev || hasAll(Object.keys(manifest.devDependencies));
   const title = `installing npm packages${keepDev ? ', with those for development' : ''}`;

@@ -9,6 +9,8 @@ import { SetupError } from './report.mjs';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** npm passes on a Ctrl-C that the terminal has already delivered: the same signal again within this counts once. */
 const ECHO_MILLISECONDS = 400;
+/** Where in npm something failed helps nobody; the log has it. */
+const STACK_FRAME = /^npm error\s+at /;
 
 /** Environment in which `node` is the project's Node 26 and programs of its packages are found by name. */
 export function projectEnvironment(extra = {}) {
@@ -51,7 +53,11 @@ export async function runLogged(command, args, { log, env, cwd = ROOT, nice = fa
   closeSync(file);
   const status = await ended(child);
   if (status !== 0) {
-    const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-20).join('\n');
+    const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+    const tail = lines
+      .filter((line) => !STACK_FRAME.test(line))
+      .slice(-20)
+      .join('\n');
     throw new SetupError(`${[command, ...args].join(' ')} failed (status ${status}):\n${tail}\nlog: ${log}`);
   }
 }
@@ -60,14 +66,16 @@ export async function runLogged(command, args, { log, env, cwd = ROOT, nice = fa
  * Runs a program that owns the terminal, and hands it each signal once. When a signal came, this process ends with
  * the program.
  *
+ * @param {{env?: object, channel?: boolean}} [options] `channel`: give it an IPC channel, whose end tells it that this
+ *   process is gone, however that ended
  * @returns {Promise<number>} its exit status; 128 + signal when a signal ended it
  */
-export async function runForeground(command, args, { env = projectEnvironment() } = {}) {
+export async function runForeground(command, args, { env = projectEnvironment(), channel = false } = {}) {
   // In a session of its own, else the terminal and this process would both deliver a Ctrl-C.
   const child = spawn(command, args, {
     cwd: ROOT,
     env,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'inherit', 'inherit', ...(channel ? ['ipc'] : [])],
     detached: true,
   });
   foreground = child;
