@@ -103,6 +103,27 @@ describe('deletion', () => {
       },
     ],
     [
+      'never deletes a claim of an earlier Registry that it does not use',
+      {
+        spec: { deletionPolicy: 'Delete', storage: { type: 'Ephemeral' } },
+        name: 'reg-data',
+        labels: ours,
+        kept: true,
+      },
+    ],
+    [
+      'never deletes a claim of an earlier Registry that it uses as an existing one',
+      {
+        spec: {
+          deletionPolicy: 'Delete',
+          storage: { type: 'Filesystem', filesystem: { existingClaim: { name: 'reg-data' } } },
+        },
+        name: 'reg-data',
+        labels: ours,
+        kept: true,
+      },
+    ],
+    [
       'never deletes a foreign claim of the name',
       { spec: { deletionPolicy: 'Delete' }, name: 'reg-data', labels: { mine: 'yes' }, kept: true },
     ],

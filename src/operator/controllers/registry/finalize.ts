@@ -6,6 +6,7 @@ import { REGISTRY } from './gather-kinds.ts';
 import { readText } from './read.ts';
 import type { ReconcileDeps } from './reconcile-deps.ts';
 import { reportVolume } from './reconcile-events.ts';
+import { REGISTRY_UID_ANNOTATION } from './resources/labels.ts';
 import { objectNames } from './resources/names.ts';
 import { isOurs } from './resources/ownership.ts';
 
@@ -20,13 +21,25 @@ export async function finalize(
   deps: ReconcileDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  const { namespace, uid } = registry.metadata;
+  const { namespace, uid, finalizers = [] } = registry.metadata;
+  // What still holds it, such as foreground deletion, is not ours to wait for.
+  if (!finalizers.includes(FINALIZER)) return;
   const key = { namespace, name: objectNames(registry.metadata.name).data };
   const claim = await deps.client.get(KINDS.persistentVolumeClaim, key, { signal });
-  if (claim !== undefined && isOurs(registry, claim)) await release(registry, claim, deps, signal);
+  if (claim !== undefined && isUsedBy(registry, claim)) await release(registry, claim, deps, signal);
   await removeFinalizer(deps.client, REGISTRY, registry, { finalizer: FINALIZER, signal });
   deps.issuer.forget(uid);
   deps.memory.forget(uid);
+}
+
+/** A claim that an earlier Registry of the name has left, and this one never took over, keeps its content. */
+function isUsedBy(registry: KubeObject, claim: KubeObject): boolean {
+  const { uid } = registry.metadata;
+  return (
+    isOurs(registry, claim) &&
+    uid !== undefined &&
+    claim.metadata.annotations?.[REGISTRY_UID_ANNOTATION] === uid
+  );
 }
 
 async function release(
