@@ -285,6 +285,25 @@ describe('check', () => {
     ]);
   });
 
+  it('holds the pods when the claim of an earlier Registry cannot be shared', () => {
+    const volumeClaim = { size: '1Gi', accessMode: 'ReadWriteMany' };
+    const registry = registryOf({
+      replicas: 2,
+      storage: { type: 'Filesystem', filesystem: { volumeClaim } },
+    });
+    const labels = {
+      'app.kubernetes.io/managed-by': 'registry-operator',
+      'registry-operator.dev/registry': 'reg',
+    };
+    const base = claim('reg-data', 'ReadWriteOnce');
+    const live = [{ ...base, metadata: { ...base.metadata, labels } }];
+
+    const violations = check(registry, factsOf({ live }));
+
+    expect(violations).toMatchObject([{ condition: 'StorageReady', reason: 'ClaimNotShared' }]);
+    expect(violations[0]?.holds.map(({ kind, name }) => `${kind} ${name}`)).toEqual(WORKLOAD);
+  });
+
   it('reports a ServiceMonitor that must be but cannot, and stops nothing', () => {
     const registry = registryOf({ monitoring: { serviceMonitor: { mode: 'Enabled' } } });
 

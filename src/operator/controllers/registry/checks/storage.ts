@@ -5,6 +5,7 @@ import type { Registry } from '../../../../api/v1alpha1/registry.ts';
 import type { Facts } from '../facts.ts';
 import { readText } from '../read.ts';
 import { accessModes } from '../resources/deployment.ts';
+import { isOurs } from '../resources/ownership.ts';
 import { persistentVolumeClaim } from '../resources/pvc.ts';
 import { liveObject } from './ownership.ts';
 import { problem, type Reference, resolve } from './references.ts';
@@ -48,20 +49,25 @@ function claimProblem(registry: Registry, reason: string, message: string): Viol
   return { condition: 'StorageReady', reason, message: `${EXISTING_CLAIM}.name: ${message}`, holds };
 }
 
-/** What happens to the operator's own claim is told, but stops nothing that runs. */
+/** What happens to the operator's own claim is told; only one that cannot be shared holds the pods. */
 function checkOwnClaim(registry: Registry, facts: Facts): Violation[] {
   const wanted = persistentVolumeClaim(registry);
   if (wanted === undefined) return [];
   const { name } = wanted.metadata;
   const claim = liveObject(facts, { kind: 'PersistentVolumeClaim', name });
+  if (claim === undefined || !isOurs(registry, claim)) return [];
   const path = 'spec.storage.filesystem.volumeClaim';
-  if (claim?.metadata.deletionTimestamp !== undefined) {
+  if (claim.metadata.deletionTimestamp !== undefined) {
     const message = `${path}: PersistentVolumeClaim "${name}" is being deleted; it ends when no pod uses it any more`;
     return [{ condition: 'StorageReady', reason: 'ClaimTerminating', message, holds: [] }];
   }
   if (readText(claim, 'status', 'phase') === 'Lost') {
     const message = `${path}: the volume of PersistentVolumeClaim "${name}" is lost`;
     return [{ condition: 'StorageReady', reason: 'ClaimLost', message, holds: [] }];
+  }
+  if (registry.spec.replicas > 1 && !accessModes(claim).includes('ReadWriteMany')) {
+    const message = `${path}.accessMode: PersistentVolumeClaim "${name}" of an earlier Registry is not ReadWriteMany, which spec.replicas above 1 needs`;
+    return [{ condition: 'StorageReady', reason: 'ClaimNotShared', message, holds: workload(registry) }];
   }
   return [];
 }
