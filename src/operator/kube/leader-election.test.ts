@@ -167,6 +167,33 @@ test('survives an API server that is away for less than the deadline', async () 
   expect(events).toEqual(['leads']);
 });
 
+test('makes the lease anew when somebody has deleted it', async () => {
+  const clock = new VirtualClock();
+  const server = new LeaseServer();
+  const { election, events } = candidate(server, clock, 'a');
+  await clock.advance(5000);
+
+  server.lease = undefined;
+  await clock.advance(5000);
+
+  expect(server.spec).toMatchObject({ holderIdentity: 'a' });
+  expect(election.holds()).toBe(true);
+  expect(events).toEqual(['leads']);
+});
+
+test('finds a lease lost that somebody has deleted and another holds', async () => {
+  const clock = new VirtualClock();
+  const server = new LeaseServer();
+  const { election, events } = candidate(server, clock, 'a');
+  await clock.advance(5000);
+
+  if (server.lease) server.lease = withHolder(server.lease, 'b');
+  await clock.advance(2000);
+
+  expect(election.holds()).toBe(false);
+  expect(events).toEqual(['leads', 'lost']);
+});
+
 test('does not write after its event loop has stalled, and finds the lease lost', async () => {
   const clock = new VirtualClock();
   const server = new LeaseServer();

@@ -206,14 +206,16 @@ export class LeaderElection {
       if (!isConflict(error) && !isAlreadyExists(error)) throw error;
       // Somebody was faster; what they wrote is read by the next attempt.
       this.#observed = undefined;
-      return this.#stillHeld(signal);
+      return this.#stillHeld(signal, error);
     }
   }
 
   /** After a conflict: a renewal whose answer was lost is ours all the same, and the next one goes through. */
-  async #stillHeld(signal: AbortSignal): Promise<boolean> {
+  async #stillHeld(signal: AbortSignal, conflict: unknown): Promise<boolean> {
     if (!this.#renewed) return false;
     const lease = await this.#currentLease(signal);
+    // Somebody has deleted the Lease: nobody else holds it, and the next attempt makes it anew.
+    if (!lease) throw conflict;
     return lease?.spec?.holderIdentity === this.#options.identity;
   }
 
