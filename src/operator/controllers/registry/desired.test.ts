@@ -237,6 +237,15 @@ describe('desired', () => {
     });
   });
 
+  it('makes no pods before it knows what they have to listen on', () => {
+    const registry = registryOf({ tls: { type: 'None' } });
+    const kinds = (service: Facts['service']): string[] =>
+      desired(registry, factsOf({ service, certificate: undefined }), POD_PLACEMENT).map(({ kind }) => kind);
+
+    expect(kinds(undefined)).not.toContain('Deployment');
+    expect(kinds({ clusterIPs: ['10.96.0.7'] })).toContain('Deployment');
+  });
+
   it('has no owners without a UID', () => {
     const objects = desired(registryOf({}, { uid: undefined }), factsOf(), POD_PLACEMENT);
 

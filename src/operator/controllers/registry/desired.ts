@@ -17,7 +17,8 @@ import { tlsSecret } from './resources/tls-secret.ts';
 
 /**
  * The objects that a Registry should consist of, in the order in which they are applied: the Service first,
- * because its address goes into the certificate. What needs the certificate is left out until there is one.
+ * because its addresses go into the certificate and decide what the server listens on. What needs the certificate or
+ * the addresses is left out until they are known.
  */
 export function desired(registry: Registry, facts: Facts, placement: Placement): KubeObject[] {
   const objects = [
@@ -25,11 +26,18 @@ export function desired(registry: Registry, facts: Facts, placement: Placement):
     serviceAccount(registry),
     persistentVolumeClaim(registry),
     ...(facts.certificate ? certificateObjects(registry, facts.certificate) : []),
-    ...(isWaitingForCertificate(registry, facts) ? [] : workload(registry, facts, placement)),
+    ...(isWaiting(registry, facts) ? [] : workload(registry, facts, placement)),
     podDisruptionBudget(registry),
     facts.serves.serviceMonitor ? serviceMonitor(registry) : undefined,
   ];
   return objects.filter((object) => object !== undefined);
+}
+
+/**
+ * Whether the pods have to wait. Without the Service's addresses pods would be made for IPv4 alone, and be replaced as soon as it has them.
+ */
+export function isWaiting(registry: Registry, facts: Facts): boolean {
+  return facts.service === undefined || isWaitingForCertificate(registry, facts);
 }
 
 /** Whether the pods have to wait for a certificate that is not there yet. */
