@@ -27,9 +27,11 @@ export interface ReflectOptions<T extends KubeObject = KubeObject> {
   readonly indexers?: Indexers<T>;
   /**
    * Marks a kind that may not be installed, such as ServiceMonitor: while the API server does not serve it the
-   * store is empty and counts as synced; it is asked again every five minutes.
+   * store is empty and counts as synced; it is asked again every half a minute.
    */
   readonly optional?: boolean;
+  /** Called when an optional kind was installed or uninstalled, before its objects are told. */
+  onPresence?(present: boolean): void;
   /**
    * Maps a changed object to keys of the queue. Called with the new object and, for an update, also with the old
    * one, so that the former owner of an object hears of a change as well. An error is logged and counts as no key.

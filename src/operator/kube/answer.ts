@@ -71,6 +71,16 @@ export function statusOf(body: Readonly<Record<string, unknown>>, fallbackStatus
   };
 }
 
+/** What was refused and where, without the words of the API server, which quote values. */
+export function withoutValues(status: ApiStatus): ApiStatus {
+  const { details } = status;
+  const causes = isRecord(details) && Array.isArray(details['causes']) ? details['causes'] : [];
+  const kept = causes.filter(isRecord).map(({ field, reason }) => ({ field, reason }));
+  const named = kept.map(({ field, reason }) => [field, reason].filter(Boolean).join(': '));
+  const message = [status.reason === '' ? `status ${status.status}` : status.reason, ...named].join('; ');
+  return { ...status, message, details: { causes: kept } };
+}
+
 /** The Retry-After header in seconds; undefined when there is none or it is a date. */
 export function retryAfterSeconds({ headers }: Pick<HttpAnswer, 'headers'>): number | undefined {
   const value = headers['retry-after'];

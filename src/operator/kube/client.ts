@@ -1,6 +1,13 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { OperatorMetrics } from '../metrics.ts';
-import { parseStatus, readList, readObject, retryAfterSeconds, type ListPage } from './answer.ts';
+import {
+  parseStatus,
+  readList,
+  readObject,
+  retryAfterSeconds,
+  withoutValues,
+  type ListPage,
+} from './answer.ts';
 import { Discovery } from './discovery.ts';
 import { ApiError, isConflict, isNotFound } from './errors.ts';
 import { resourcePath, type PathOptions } from './resource-path.ts';
@@ -192,15 +199,21 @@ export class ApiClient implements KubeClient, ListWatcher {
 
   async list<T extends KubeObject>(kind: ResourceKind, options: ListOptions): Promise<ListPage<T>> {
     const { namespace, labelSelector, fieldSelector, limit, continueToken } = options;
-    const answer = await this.#send({
-      verb: 'list',
-      method: 'GET',
-      kind,
-      path: { namespace, query: { labelSelector, fieldSelector, limit, continue: continueToken } },
-      ...(options.metadataOnly === true ? { accept: METADATA_LIST } : {}),
-      signal: options.signal,
-    });
-    return readList<T>(answer, kind);
+    try {
+      const answer = await this.#send({
+        verb: 'list',
+        method: 'GET',
+        kind,
+        path: { namespace, query: { labelSelector, fieldSelector, limit, continue: continueToken } },
+        ...(options.metadataOnly === true ? { accept: METADATA_LIST } : {}),
+        signal: options.signal,
+      });
+      this.#discovery.learn(kind, true);
+      return readList<T>(answer, kind);
+    } catch (error) {
+      if (isNotFound(error)) this.#discovery.learn(kind, false);
+      throw error;
+    }
   }
 
   async watch(kind: ResourceKind, options: WatchOptions): Promise<HttpStream> {
@@ -232,7 +245,9 @@ export class ApiClient implements KubeClient, ListWatcher {
       if (answer.status >= 200 && answer.status < 300) return answer;
       const wait = retryAfterSeconds(answer);
       const retryable = (answer.status === 429 || answer.status === 503) && wait !== undefined;
-      if (!retryable || attempt === MAX_ATTEMPTS) throw new ApiError(parseStatus(answer));
+      // An apply makes what is missing: so it is the kind that is gone, or the namespace.
+      if (answer.status === 404 && call.verb === 'apply') this.#discovery.forget(call.kind);
+      if (!retryable || attempt === MAX_ATTEMPTS) throw refusalOf(call, answer);
       await this.#options.clock.sleep(Math.min(wait, MAX_RETRY_AFTER_SECONDS) * 1000, call.signal);
     }
   }
@@ -279,6 +294,15 @@ export class ApiClient implements KubeClient, ListWatcher {
     const timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     return this.#options.transport.send({ method: 'GET', path, timeoutMs, signal });
   }
+}
+
+/** Statuses of refusals that quote what was sent: a field that is invalid, or a body that cannot be read. */
+const QUOTING = new Set([400, 422]);
+
+/** Refusals are logged and told in conditions and events, where values of a Secret must never be. */
+function refusalOf({ kind }: Call, answer: HttpAnswer): ApiError {
+  const status = parseStatus(answer);
+  return new ApiError(kind.kind === 'Secret' && QUOTING.has(status.status) ? withoutValues(status) : status);
 }
 
 function nameOf({ metadata }: KubeObject): ObjectKey {

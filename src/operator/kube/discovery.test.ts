@@ -14,7 +14,7 @@ const INSTALLED = answer(200, {
   resources: [{ name: 'servicemonitors' }, { name: 'servicemonitors/status' }],
 });
 
-test('finds an API that is installed later, and asks no more often than every five minutes', async () => {
+test('asks no more often than every five minutes', async () => {
   const clock = new VirtualClock();
   const asked: string[] = [];
   let current = answer(404);
@@ -34,6 +34,21 @@ test('finds an API that is installed later, and asks no more often than every fi
   expect(await discovery.serves(KINDS.serviceMonitor)).toBe(true);
 
   expect(asked).toEqual(['/apis/monitoring.coreos.com/v1', '/apis/monitoring.coreos.com/v1']);
+});
+
+test('takes over what lists and applies have shown', async () => {
+  let current = answer(404);
+  const discovery = new Discovery({ clock: new VirtualClock(), fetch: async () => current });
+  expect(await discovery.serves(KINDS.serviceMonitor)).toBe(false);
+
+  discovery.learn(KINDS.serviceMonitor, true);
+  expect(await discovery.serves(KINDS.serviceMonitor)).toBe(true);
+  discovery.learn(KINDS.serviceMonitor, false);
+  expect(await discovery.serves(KINDS.serviceMonitor)).toBe(false);
+
+  current = INSTALLED;
+  discovery.forget(KINDS.serviceMonitor);
+  expect(await discovery.serves(KINDS.serviceMonitor)).toBe(true);
 });
 
 test('remembers nothing when the API server cannot say', async () => {

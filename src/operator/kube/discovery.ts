@@ -5,7 +5,7 @@ import { groupVersionPath } from './resource-path.ts';
 import type { HttpAnswer } from './transport.ts';
 import type { ResourceKind } from './types.ts';
 
-/** How long an answer counts, so that an API that is installed later is found. */
+/** How long an answer counts when nothing else has told of a change meanwhile. */
 export const DISCOVERY_TTL_MS = 5 * 60_000;
 
 export interface DiscoveryOptions {
@@ -15,10 +15,10 @@ export interface DiscoveryOptions {
 
 interface Known {
   readonly until: number;
-  readonly plurals: ReadonlySet<string>;
+  readonly served: boolean;
 }
 
-/** Remembers which resources the API server has, by group and version. */
+/** Remembers which kinds the API server has. */
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #known = new Map<string, Known>();
@@ -28,13 +28,22 @@ export class Discovery {
   }
 
   /** @throws ApiError or TransportError when the API server cannot say; nothing is remembered then */
-  async serves({ apiVersion, plural }: ResourceKind, signal?: AbortSignal): Promise<boolean> {
-    const now = this.#options.clock.monotonic();
-    const known = this.#known.get(apiVersion);
-    if (known && now < known.until) return known.plurals.has(plural);
-    const plurals = await this.#fetch(apiVersion, signal);
-    this.#known.set(apiVersion, { until: now + DISCOVERY_TTL_MS, plurals });
-    return plurals.has(plural);
+  async serves(kind: ResourceKind, signal?: AbortSignal): Promise<boolean> {
+    const known = this.#known.get(keyOf(kind));
+    if (known && this.#options.clock.monotonic() < known.until) return known.served;
+    const served = (await this.#fetch(kind.apiVersion, signal)).has(kind.plural);
+    this.learn(kind, served);
+    return served;
+  }
+
+  /** Takes over what a request has shown: a kind that can be listed is served, whatever was known before. */
+  learn(kind: ResourceKind, served: boolean): void {
+    this.#known.set(keyOf(kind), { until: this.#options.clock.monotonic() + DISCOVERY_TTL_MS, served });
+  }
+
+  /** Asks again when the kind is needed next. */
+  forget(kind: ResourceKind): void {
+    this.#known.delete(keyOf(kind));
   }
 
   async #fetch(apiVersion: string, signal: AbortSignal | undefined): Promise<ReadonlySet<string>> {
@@ -45,4 +54,8 @@ export class Discovery {
     if (!Array.isArray(resources)) throw new TransportError('the answer is not a list of resources');
     return new Set(resources.map((item: unknown) => (isRecord(item) ? String(item['name']) : '')));
   }
+}
+
+function keyOf({ apiVersion, plural }: ResourceKind): string {
+  return `${apiVersion}/${plural}`;
 }

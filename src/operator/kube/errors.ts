@@ -77,6 +77,13 @@ export function isForbidden(error: unknown): boolean {
   return hasReason(error, 403, 'Forbidden');
 }
 
+/** The namespace is being deleted: nothing can be created in it any more. */
+export function isNamespaceTerminating(error: unknown): boolean {
+  if (!isForbidden(error) || !(error instanceof ApiError)) return false;
+  const { causes } = Object(error.details);
+  return Array.isArray(causes) && causes.some((cause) => Object(cause).reason === 'NamespaceTerminating');
+}
+
 /** The resourceVersion or the continue token is too old: list again (HTTP 410, reasons Expired and Gone). */
 export function isExpired(error: unknown): boolean {
   return error instanceof ApiError && error.status === 410;

@@ -4,7 +4,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { errorMessage } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/logger.ts';
 import type { OperatorMetrics } from '../metrics.ts';
-import { isNotFound } from './errors.ts';
+import { isNamespaceTerminating, isNotFound } from './errors.ts';
 import { KINDS } from './kinds.ts';
 import { microTime } from './micro-time.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -108,6 +108,8 @@ export class EventWriter implements EventRecorder {
       await this.#writeOrCount(regarding, event);
     } catch (error) {
       this.#dropped('error');
+      // Nobody is left to read it.
+      if (isNamespaceTerminating(error)) return;
       this.#options.logger.warn(
         { reason: event.reason, error: errorMessage(error) },
         'an event could not be written',

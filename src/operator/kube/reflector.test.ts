@@ -59,11 +59,25 @@ function watchOf(...events: object[]): HttpStream {
   return stream(body());
 }
 
-function run(script: Script, optional = false): { reflector: Reflector; stop: AbortController } {
+/** A watch that ends in the regular way when the test says so. */
+function watchUntil(ended: Promise<void>): HttpStream {
+  async function* body(): AsyncGenerator<Buffer> {
+    await ended;
+    yield Buffer.alloc(0);
+  }
+  return stream(body());
+}
+
+function run(
+  script: Script,
+  optional = false,
+  onPresence?: (present: boolean) => void,
+): { reflector: Reflector; stop: AbortController } {
   const reflector = new Reflector({
     client: script,
     kind: KINDS.configMap,
     optional,
+    onPresence,
     onChange: () => undefined,
     clock: script.clock,
     // The longest wait of each step.
@@ -162,16 +176,40 @@ test('does not ask in a tight loop when every watch ends at once', async () => {
   expect(script.log).toEqual(['0 list', '0 watch 1', '800 watch 1', '2400 watch 1', '5600 watch 1']);
 });
 
-test('looks for an optional kind every five minutes', async () => {
+test('looks for an optional kind twice a minute', async () => {
   const script = new Script();
   script.onList = failing(new ApiError({ status: 404, reason: 'NotFound', message: 'no such kind' }));
   const { reflector, stop } = run(script, true);
 
-  await script.clock.advance(600_000);
+  await script.clock.advance(60_000);
   stop.abort();
 
   expect(reflector.store.hasSynced()).toBe(true);
-  expect(script.log).toEqual(['0 list', '300000 list', '600000 list']);
+  expect(script.log).toEqual(['0 list', '30000 list', '60000 list']);
+});
+
+test('tells when an optional kind comes and goes, but not what it finds first', async () => {
+  const script = new Script();
+  const installed = script.onList;
+  const missing = failing(new ApiError({ status: 404, reason: 'NotFound', message: 'no such kind' }));
+  script.onList = missing;
+  const told: boolean[] = [];
+  const { stop } = run(script, true, (present) => told.push(present));
+
+  await script.clock.advance(30_000);
+  expect(told).toEqual([]);
+  script.onList = installed;
+  const watched = Promise.withResolvers<void>();
+  script.onWatch = () => watchUntil(watched.promise);
+  await script.clock.advance(30_000);
+  expect(told).toEqual([true]);
+  script.onList = missing;
+  script.onWatch = missing;
+  watched.resolve();
+  await script.clock.advance(5000);
+  stop.abort();
+
+  expect(told).toEqual([true, false]);
 });
 
 test('says since when it has heard nothing, and that it is not stuck while it tries', async () => {

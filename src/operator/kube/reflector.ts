@@ -4,7 +4,6 @@ import type { Logger } from '../../shared/logger.ts';
 import type { OperatorMetrics } from '../metrics.ts';
 import { exponentialMs } from './backoff.ts';
 import type { ListWatcher } from './client.ts';
-import { DISCOVERY_TTL_MS } from './discovery.ts';
 import { ApiError, isExpired, isNotFound } from './errors.ts';
 import { ObjectStore, type IndexedStore, type Indexers, type StoreChange } from './store.ts';
 import type { KubeObject, ResourceKind } from './types.ts';
@@ -22,6 +21,8 @@ export interface ReflectorOptions<T extends KubeObject = KubeObject> {
   /** The kind may not be installed: then the store is empty, synced, and the API server is asked again later. */
   readonly optional?: boolean | undefined;
   readonly indexers?: Indexers<T> | undefined;
+  /** Told when an optional kind comes or goes; not what is found at the start. */
+  readonly onPresence?: ((present: boolean) => void) | undefined;
   /** Told every change, in order. What it throws is logged and stops nothing. */
   onChange(change: StoreChange<T>): void;
   readonly clock: Clock;
@@ -49,7 +50,7 @@ const TIMING: ReflectorTiming = {
   idleMs: 90_000,
   backoff: { firstMs: 800, maxMs: 30_000 },
   healthyMs: 120_000,
-  absentMs: DISCOVERY_TTL_MS,
+  absentMs: 30_000,
   pageSize: 500,
 };
 
@@ -68,6 +69,7 @@ export class Reflector<T extends KubeObject = KubeObject> {
   readonly #timing: ReflectorTiming;
   readonly #store: ObjectStore<T>;
   #resourceVersion: string | undefined;
+  #present: boolean | undefined;
   #heardAt: number;
   #activeAt: number;
   #failures = 0;
@@ -131,15 +133,23 @@ export class Reflector<T extends KubeObject = KubeObject> {
       const { items, resourceVersion } = await this.#listAll(signal);
       metrics.relists.inc({ resource: kind.plural });
       this.#heard();
+      this.#setPresent(true);
       this.#tell(this.#store.replaceAll(items));
       this.#resourceVersion = resourceVersion;
       return true;
     } catch (error) {
       if (optional !== true || !isNotFound(error)) throw error;
       this.#heard();
+      this.#setPresent(false);
       this.#tell(this.#store.replaceAll([]));
       return false;
     }
+  }
+
+  #setPresent(present: boolean): void {
+    const known = this.#present;
+    this.#present = present;
+    if (known !== undefined && known !== present) this.#options.onPresence?.(present);
   }
 
   async #listAll(signal: AbortSignal): Promise<{ items: T[]; resourceVersion: string }> {

@@ -92,7 +92,7 @@ export interface KubeClient {
   ): Promise<T>;
   /** @returns false when there was no such object */
   delete(kind: ResourceKind, key: ObjectKey, options?: DeleteOptions): Promise<boolean>;
-  /** Whether the API server serves a kind, by discovery, remembered for five minutes. */
+  /** Whether the API server serves a kind, by discovery and by what lists of it have shown lately. */
   serves(kind: ResourceKind, options?: CallOptions): Promise<boolean>;
 }
 

@@ -82,6 +82,24 @@ describe('the client', () => {
     await expect(client.delete(KINDS.configMap, key)).resolves.toBe(false);
   });
 
+  test('never repeats what the API server quotes of a Secret', async () => {
+    const client = environment.client();
+    const bad = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { namespace: 'default', name: 'quoted' },
+      data: { 'bad key!': 'aGVsbG8=', password: 'hunter2!' },
+    };
+    const worse = { ...bad, data: { 'bad/key': 'aGVsbG8=' } };
+
+    const unreadable: unknown = await client.create(KINDS.secret, bad).catch((error: unknown) => error);
+    const invalid: unknown = await client.create(KINDS.secret, worse).catch((error: unknown) => error);
+
+    expect(unreadable).toMatchObject({ status: 400 });
+    expect(JSON.stringify([unreadable, String(unreadable)])).not.toContain('hunter2');
+    expect(invalid).toMatchObject({ status: 422, message: 'Invalid; data[bad/key]: FieldValueInvalid' });
+  });
+
   test('tells why a call was refused', async () => {
     const client = environment.client();
 
@@ -182,16 +200,17 @@ describe('the client', () => {
     );
   });
 
-  test('knows which kinds are served, and asks once', async () => {
+  test('knows which kinds are served, and asks once for each', async () => {
     const client = environment.client();
     const before = environment.proxy.seen(({ path }) => path === '/apis/apps/v1');
 
+    await expect(client.serves(KINDS.deployment)).resolves.toBe(true);
     await expect(client.serves(KINDS.deployment)).resolves.toBe(true);
     await expect(client.serves({ ...KINDS.deployment, plural: 'nonsenses' })).resolves.toBe(false);
     await expect(client.serves({ ...KINDS.deployment, apiVersion: 'nonsense.dev/v1' })).resolves.toBe(false);
     await expect(client.serves(KINDS.pod)).resolves.toBe(true);
 
-    expect(environment.proxy.seen(({ path }) => path === '/apis/apps/v1') - before).toBe(1);
+    expect(environment.proxy.seen(({ path }) => path === '/apis/apps/v1') - before).toBe(2);
   });
 
   test('deletes only the object of the UID', async () => {

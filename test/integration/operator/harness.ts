@@ -119,6 +119,7 @@ export async function startOperator(server: ApiServer, options: OperatorOptions)
     namespaces: [options.namespace],
     enqueue: (key) => queue.add(key),
     random: Math.random,
+    timing: { absentMs: 100 },
   });
   const running = new AbortController();
   const events: SeenEvent[] = [];

@@ -39,7 +39,7 @@ export function createRegistryController(
     memory: new RegistryMemory(),
     issuer: new CertificateIssuer(randomness),
     applier: new Applier({ client, fieldManager: FIELD_MANAGER, annotation: ANNOTATIONS.appliedHash }),
-    owned: reflectOwned(context),
+    owned: reflectOwned(context, registries),
     pods: reflectPods(context),
     references: reflectReferences(context, registries),
   };
@@ -62,9 +62,12 @@ function referenceKeys(registry: KubeObject, name: keyof References): string[] {
   return referencesOf(registry)[name].map((referenced) => formatKey({ namespace, name: referenced }));
 }
 
-function reflectOwned(context: ControllerContext): Record<OwnedKind, Store> {
-  const reflect = (kind: ResourceKind, optional = false): Store =>
-    context.reflect({ kind, labelSelector: OURS, optional, keys: keysByLabel });
+function reflectOwned(context: ControllerContext, registries: Store): Record<OwnedKind, Store> {
+  const selection = { labelSelector: OURS, keys: keysByLabel };
+  const reflect = (kind: ResourceKind): Store => context.reflect({ kind, ...selection });
+  const onPresence = (): void => {
+    for (const registry of registries.list()) context.queueAdd(keyOf(registry));
+  };
   return {
     Service: reflect(OWNED_KINDS.Service),
     ServiceAccount: reflect(OWNED_KINDS.ServiceAccount),
@@ -73,7 +76,12 @@ function reflectOwned(context: ControllerContext): Record<OwnedKind, Store> {
     ConfigMap: reflect(OWNED_KINDS.ConfigMap),
     Deployment: reflect(OWNED_KINDS.Deployment),
     PodDisruptionBudget: reflect(OWNED_KINDS.PodDisruptionBudget),
-    ServiceMonitor: reflect(OWNED_KINDS.ServiceMonitor, true),
+    ServiceMonitor: context.reflect({
+      kind: OWNED_KINDS.ServiceMonitor,
+      ...selection,
+      optional: true,
+      onPresence,
+    }),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Registry } from '../../../api/v1alpha1/registry.ts';
-import { ApiError, isForbidden, isInvalid } from '../../kube/errors.ts';
+import { ApiError, isForbidden, isInvalid, isNamespaceTerminating } from '../../kube/errors.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { conditionOf, type Violation, workload } from './checks/violation.ts';
 import { resourceKind } from './gather-kinds.ts';
@@ -87,7 +87,8 @@ function isTarget(ref: ObjectRef, action: Action): boolean {
 
 /** The API server has understood the request and will not have it, until somebody changes something. */
 function isRefusal(error: unknown): error is ApiError {
-  return error instanceof ApiError && (isInvalid(error) || isForbidden(error) || error.status === 400);
+  if (!(error instanceof ApiError) || isNamespaceTerminating(error)) return false;
+  return isInvalid(error) || isForbidden(error) || error.status === 400;
 }
 
 function refusal(registry: Registry, object: KubeObject, error: ApiError): Violation {

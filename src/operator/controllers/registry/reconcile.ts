@@ -2,12 +2,13 @@ import { FINALIZER } from '../../../api/group.ts';
 import { parseRegistry } from '../../../api/v1alpha1/parse.ts';
 import type { Registry } from '../../../api/v1alpha1/registry.ts';
 import type { ReconcileResult } from '../../controller/context.ts';
+import { isNamespaceTerminating } from '../../kube/errors.ts';
 import { addFinalizer } from '../../kube/finalizer.ts';
 import { parseKey } from '../../kube/store.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { check } from './checks.ts';
 import type { Situation } from './conditions.ts';
-import { desired, isWaitingForCertificate } from './desired.ts';
+import { desired, isWaiting } from './desired.ts';
 import type { Facts } from './facts.ts';
 import { finalize } from './finalize.ts';
 import { REGISTRY } from './gather-kinds.ts';
@@ -23,12 +24,25 @@ import { serverConfig } from './resources/config.ts';
 import { referencedFiles, wantedHash } from './resources/files.ts';
 import { statusOf } from './status.ts';
 
-/** Brings one Registry to its desired state: gather, check, plan, carry out, tell. */
+/** The deletion of the Registry follows the one of its namespace; this is for a deletion that hangs. */
+const NAMESPACE_MS = 30_000;
+
+/** Brings one Registry to its desired state, as far as its namespace lets anything be made. */
 export async function reconcileRegistry(
   key: string,
   deps: ReconcileDeps,
   signal: AbortSignal,
 ): Promise<ReconcileResult> {
+  try {
+    return await reconcile(key, deps, signal);
+  } catch (error) {
+    if (!isNamespaceTerminating(error)) throw error;
+    return { requeueAfterMs: NAMESPACE_MS };
+  }
+}
+
+/** Gather, check, plan, carry out, tell. */
+async function reconcile(key: string, deps: ReconcileDeps, signal: AbortSignal): Promise<ReconcileResult> {
   const cached = deps.registries.get(parseKey(key));
   if (cached === undefined) return {};
   const object = deps.memory.newest(cached);
@@ -81,7 +95,7 @@ function asTheyAre(live: readonly KubeObject[], { objects }: Outcome): KubeObjec
 }
 
 function hashWanted(registry: Registry, facts: Facts, placement: Placement): string | undefined {
-  if (isWaitingForCertificate(registry, facts)) return undefined;
+  if (isWaiting(registry, facts)) return undefined;
   const config = serverConfig(registry, facts, placement);
   return wantedHash(config, referencedFiles(registry, facts, placement));
 }
