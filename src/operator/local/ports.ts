@@ -53,8 +53,8 @@ export async function portHolder(port: number): Promise<string | undefined> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
   for (const pid of pids) {
     if (!(await holdsOne(pid, sockets))) continue;
-    const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0').join(' ');
-    return `process ${pid} (${shorten(command.trim())})`;
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    return `process ${pid} (${shorten(command)})`;
   }
   return undefined;
 }
@@ -79,7 +79,12 @@ async function holdsOne(pid: string, sockets: ReadonlySet<string>): Promise<bool
   return false;
 }
 
-/** Command lines can be very long; their beginning tells what it is. */
-function shorten(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+/** A command line in few words: without the source that Node is given as an option, and cut where it is long. */
+function shorten(command: string): string {
+  const text = command
+    .replaceAll(/--import\0data:[^\0]*\0/g, '')
+    .split('\0')
+    .join(' ')
+    .trim();
+  return text.length > 160 ? `${text.slice(0, 159)}…` : text;
 }
