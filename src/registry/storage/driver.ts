@@ -54,7 +54,10 @@ export interface WriteSession {
   append(chunk: Uint8Array): Promise<void>;
   /** Makes every accepted byte durable where the back end can (a part below the minimum size stays buffered until suspend). */
   flush(): Promise<void>;
-  /** Makes everything durable, ends this object and returns what {@link StorageDriver.resumeWrite} needs. */
+  /**
+   * Makes everything durable, ends this object and returns what {@link StorageDriver.resumeWrite} needs. The object
+   * ends also when it throws: it then gives its buffers, files and locks back, and what is durable stays.
+   */
   suspend(): Promise<WriteToken>;
   /** Makes the bytes visible under the final key at once and durably. Overwrites. */
   commit(key: StorageKey): Promise<void>;

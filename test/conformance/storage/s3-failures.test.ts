@@ -203,6 +203,19 @@ describe('a connection that breaks', () => {
   });
 });
 
+test('an upload that cannot be suspended gives its buffers back', async () => {
+  const buffers = new BufferPool(64 * MIB);
+  const remote = driver({ bucket: 'no-such-bucket', buffers });
+  const session = await remote.startWrite(uploadKey());
+  await session.append(noise(7 * MIB));
+  expect(buffers.usedBytes).toBe(8 * MIB);
+
+  await expect(session.suspend()).rejects.toSatisfy((error) => isStorageError(error, 'UNAVAILABLE'));
+
+  expect(buffers.usedBytes).toBe(0);
+  await expect(session.suspend()).rejects.toSatisfy((error) => isStorageError(error, 'SESSION_BUSY'));
+});
+
 describe('a configuration that is wrong', () => {
   test('is told apart: no server, no bucket', async () => {
     for (const wrong of [driver({ endpoint: 'http://127.0.0.1:1' }), driver({ bucket: 'no-such-bucket' })]) {

@@ -244,6 +244,25 @@ describe('durability', () => {
     expect(calls).toEqual(['datasync', 'sync']);
   });
 
+  test('lets others go on with what the disk has when it refuses the rest', async () => {
+    const session = await driver.startWrite(UPLOAD);
+    await session.append(Buffer.from('kept'));
+    await session.flush();
+    await session.append(Buffer.from(' and lost'));
+    const handle = await openHandle(root);
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const refused = vi.spyOn(prototype, 'datasync').mockRejectedValue(new Error('EIO'));
+
+    await expect(session.suspend()).rejects.toThrow('EIO');
+    refused.mockRestore();
+    const next = await (await open()).resumeWrite(UPLOAD);
+
+    expect(next?.offset).toBe(4);
+    await next?.abort();
+    expect(await readdir(root)).toEqual([]);
+  });
+
   test('syncs the bytes of a suspended upload', async () => {
     const session = await driver.startWrite(UPLOAD);
     await session.append(Buffer.from('bytes'));

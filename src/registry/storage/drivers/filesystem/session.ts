@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, rename, truncate, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import type { StorageKey, WriteSession, WriteToken } from '../../driver.ts';
@@ -65,6 +65,8 @@ class FileSession implements WriteSession {
   readonly #lock: UploadLock;
   readonly #handle: FileHandle;
   #offset: number;
+  /** Bytes that the disk has. */
+  #synced: number;
   #ended = false;
   #writtenBack: number;
   #writingBack: Promise<void> | undefined;
@@ -75,6 +77,7 @@ class FileSession implements WriteSession {
     this.#lock = lock;
     this.#handle = handle;
     this.#offset = offset;
+    this.#synced = offset;
     this.#writtenBack = offset;
   }
 
@@ -105,7 +108,13 @@ class FileSession implements WriteSession {
   }
 
   async suspend(): Promise<WriteToken> {
-    await this.#run('suspend', () => this.#sync());
+    try {
+      await this.#run('suspend', () => this.#sync());
+    } catch (error) {
+      // Nobody else could go on with the upload while this process holds its lock.
+      if (!this.#ended) await this.#end('suspend', () => this.#dropUnsynced());
+      throw error;
+    }
     await this.#end('suspend', () => this.#lock.release());
     return '';
   }
@@ -134,6 +143,16 @@ class FileSession implements WriteSession {
     });
   }
 
+  /** What the disk did not take may be lost later on, even if it can be read now. */
+  async #dropUnsynced(): Promise<void> {
+    try {
+      await this.#lock.verify('suspend');
+      await truncate(this.#options.file, this.#synced);
+    } finally {
+      await this.#lock.release();
+    }
+  }
+
   async #dropLock(): Promise<void> {
     await this.#lock.release();
     await pruneFolders(dirname(this.#options.file), this.#options.root);
@@ -142,7 +161,9 @@ class FileSession implements WriteSession {
   async #sync(): Promise<void> {
     await this.#writingBack;
     if (this.#writeBackError !== undefined) throw this.#writeBackError;
+    const end = this.#offset;
     await this.#handle.datasync();
+    this.#synced = end;
   }
 
   /** Starts a sync in the background; {@link #sync} reports its failure, because the kernel tells it only once. */
@@ -172,8 +193,11 @@ class FileSession implements WriteSession {
     this.#ended = true;
     try {
       await this.#writingBack;
-      await this.#handle.close();
-      await action();
+      try {
+        await this.#handle.close();
+      } finally {
+        await action();
+      }
     } catch (error) {
       throw fromSystem(error, operation);
     }

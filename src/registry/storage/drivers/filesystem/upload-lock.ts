@@ -108,6 +108,10 @@ async function create(path: string, content: LockContent): Promise<boolean> {
     const handle = await place(path, () => open(path, 'wx'));
     try {
       await handle.writeFile(JSON.stringify(content));
+    } catch (error) {
+      // On a full disk: an empty lock would keep everybody away until it expires.
+      await unlink(path).catch(ignoreMissing);
+      throw error;
     } finally {
       await handle.close();
     }

@@ -86,12 +86,15 @@ export class ObjectSession implements WriteSession {
   }
 
   async suspend(): Promise<WriteToken> {
-    this.#assertUsable('suspend');
-    await this.#settle();
-    const isNew = this.#state.uploadId === undefined && this.#state.tail === undefined;
-    if (isNew || (this.#buffer !== undefined && this.#buffer.length > 0)) await this.#storeTail();
-    this.#end();
-    return tokenOf(this.#state);
+    if (this.#ended) this.#assertUsable('suspend');
+    try {
+      await this.#settle();
+      const isNew = this.#state.uploadId === undefined && this.#state.tail === undefined;
+      if (isNew || (this.#buffer !== undefined && this.#buffer.length > 0)) await this.#storeTail();
+      return tokenOf(this.#state);
+    } finally {
+      this.#end();
+    }
   }
 
   async commit(key: StorageKey): Promise<void> {
