@@ -297,6 +297,19 @@ describe('a session', () => {
     expect(await refusal(complete('other'))).toBe('BLOB_UPLOAD_UNKNOWN 404');
   });
 
+  test('that came whole in one request and broke off may be sent again as it was', async () => {
+    const registry = createTestRegistry();
+    const bytes = someBytes(800_000);
+    const { id } = await registry.uploads.start(REPOSITORY, call());
+    const complete = (data: AsyncIterable<Uint8Array>): Promise<unknown> =>
+      registry.uploads.complete(REPOSITORY, id, digestOf(bytes), { data, length: bytes.length }, call());
+
+    await expect(complete(brokenAfter(bytes.subarray(0, 700_000)))).rejects.toThrow('aborted');
+    await complete(bodyOf(bytes).data);
+
+    expect((await contentOf(registry, digestOf(bytes))).equals(bytes)).toBe(true);
+  });
+
   test('takes one writer at a time, and mixes nothing', async () => {
     const registry = createTestRegistry();
     const { id } = await registry.uploads.start(REPOSITORY, call());
@@ -473,6 +486,27 @@ describe('a push in one request', () => {
     await expect(push('abc', { data: brokenAfter(Buffer.from('abc')) })).rejects.toThrow('aborted');
 
     expect(await keysOf(registry.storage)).toEqual([]);
+  });
+});
+
+describe('a push in one request that the storage fails at its end', () => {
+  test('leaves nothing', async () => {
+    const storage = createMemoryDriver();
+    const startWrite = storage.startWrite.bind(storage);
+    storage.startWrite = async (key) => {
+      const session = await startWrite(key);
+      session.commit = async () => {
+        throw new StorageError('UNAVAILABLE', { driver: 'test', operation: 'commit', message: 'away' });
+      };
+      return session;
+    };
+    const registry = createTestRegistry(storage);
+
+    const push = registry.uploads.push(REPOSITORY, digestOf('abc'), bodyOf('abc'), call());
+    await expect(push).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+
+    const [upload] = await keysOf(storage);
+    expect(upload).toBeUndefined();
   });
 });
 

@@ -67,7 +67,7 @@ export class UploadService {
   ): Promise<UploadStatus> {
     return this.#sessions.hold({ repository, id }, async (upload, interrupted) => {
       if (upload === undefined) throw unknown();
-      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]));
+      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]), 'leave');
       return this.#sessions.leave(upload);
     });
   }
@@ -97,7 +97,8 @@ export class UploadService {
 
   /**
    * Takes the last bytes, if any, and makes the upload a blob of the repository. Repeating a call that
-   * succeeded succeeds, without reading the body.
+   * succeeded succeeds, without reading the body. So can a call be repeated that brought everything and failed:
+   * of its bytes nothing is kept.
    *
    * @throws DistributionError DIGEST_INVALID (the session is gone then), BLOB_UPLOAD_UNKNOWN, SIZE_INVALID;
    *   RangeInvalid (the session stays)
@@ -113,9 +114,11 @@ export class UploadService {
     return this.#sessions.hold({ repository, id }, async (upload, interrupted) => {
       if (upload === undefined) return this.#completeAgain(repository, id, digest, call);
       if (body !== undefined) {
-        await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]));
+        const everything = upload.session.offset === 0 && body.start === undefined;
+        const signal = AbortSignal.any([call.signal, interrupted]);
+        await this.#receive(upload, body, signal, everything ? 'discard' : 'leave');
       }
-      return this.#finish(upload, digest);
+      return this.#finish(upload, digest, 'leave');
     });
   }
 
@@ -132,13 +135,8 @@ export class UploadService {
   ): Promise<Descriptor> {
     const site = { repository, id: parseUploadId(this.#ids.uuid()) };
     return this.#sessions.holdNew(site, algorithmOf(digest), async (upload, interrupted) => {
-      try {
-        await this.#sessions.receive(upload, body, AbortSignal.any([call.signal, interrupted]));
-      } catch (error) {
-        await this.#sessions.discardAfterFailure(upload);
-        throw error;
-      }
-      return this.#finish(upload, digest);
+      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]), 'discard');
+      return this.#finish(upload, digest, 'discard');
     });
   }
 
@@ -173,7 +171,13 @@ export class UploadService {
     await this.#finisher.removeTraces(site);
   }
 
-  async #receive(upload: OpenUpload, body: UploadBody, signal: AbortSignal): Promise<void> {
+  // oxlint-disable-next-line max-params -- all of them vary
+  async #receive(
+    upload: OpenUpload,
+    body: UploadBody,
+    signal: AbortSignal,
+    afterFailure: AfterFailure,
+  ): Promise<void> {
     const { repository, id, session } = upload;
     try {
       if (body.start !== undefined && body.start !== session.offset) {
@@ -182,18 +186,23 @@ export class UploadService {
       }
       await this.#sessions.receive(upload, body, signal);
     } catch (error) {
-      await this.#sessions.leaveAfterFailure(upload);
+      await this.#endAfterFailure(upload, afterFailure);
       throw uploadFailure(upload, error);
     }
   }
 
-  async #finish(upload: OpenUpload, digest: Digest): Promise<Descriptor> {
+  async #finish(upload: OpenUpload, digest: Digest, afterFailure: AfterFailure): Promise<Descriptor> {
     try {
       return await this.#finisher.finish(upload, digest);
     } catch (error) {
-      if (!(error instanceof DistributionError)) await this.#sessions.leaveAfterFailure(upload);
+      if (!(error instanceof DistributionError)) await this.#endAfterFailure(upload, afterFailure);
       throw uploadFailure(upload, error);
     }
+  }
+
+  async #endAfterFailure(upload: OpenUpload, how: AfterFailure): Promise<void> {
+    if (how === 'leave') await this.#sessions.leaveAfterFailure(upload);
+    else await this.#sessions.discardAfterFailure(upload);
   }
 
   /** The session is gone: either this request is repeated because its answer was lost, or it never was. */
@@ -213,6 +222,9 @@ export class UploadService {
     }
   }
 }
+
+/** What becomes of the bytes of a request that fails. */
+type AfterFailure = 'leave' | 'discard';
 
 function unknown(message?: string): DistributionError {
   return new DistributionError('BLOB_UPLOAD_UNKNOWN', message === undefined ? {} : { message });
