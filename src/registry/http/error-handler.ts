@@ -44,8 +44,8 @@ function errorHeaders({ reply }: Exchange, error: DistributionError): Record<str
  * Answers a request whose body may not have been read to its end, so that the client gets to read the answer.
  *
  * A body that the client still holds back (`Expect: 100-continue`) may or may not come, so that nothing after it
- * could be told apart: the connection is closed. On a connection that is kept, Node discards what arrives after
- * the answer. One that is closed with the answer would be reset under a client that still sends: there the body
+ * could be told apart: the connection is closed. On a connection that is kept, what arrives after the answer is
+ * discarded. One that is closed with the answer would be reset under a client that still sends: there the body
  * comes first. A client that goes on for long is cut off either way.
  */
 function dropBody({ request, response, reply, expectsContinue }: Exchange, answer: () => void): void {
@@ -57,6 +57,8 @@ function dropBody({ request, response, reply, expectsContinue }: Exchange, answe
   const { socket } = request;
   if (response.shouldKeepAlive) {
     answer();
+    // Node itself does so only for a body that nobody has begun to read.
+    request.resume();
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     timer.unref();
     request.once('close', () => clearTimeout(timer));

@@ -34,6 +34,12 @@ const OPTIONS: ServerOptions = {
   maxHeaderSize: 32 * 1024,
 };
 
+/** A client that connects and does not begin to speak TLS is not waited for longer than this. */
+const TLS_OPTIONS = { ALPNProtocols: ['http/1.1'], handshakeTimeout: 10_000 };
+
+/** Every connection, also those without TLS yet, which `closeAllConnections` does not know. */
+const sockets = new WeakMap<NodeServer, Set<Socket>>();
+
 /**
  * The server below the application: HTTP/1.1 only, with TLS when there is a key pair.
  *
@@ -44,8 +50,9 @@ export function createNodeServer(
   tls: KeyPair | undefined,
 ): NodeServer {
   const server = tls
-    ? createHttpsServer({ ...OPTIONS, ...secureOptions(tls), ALPNProtocols: ['http/1.1'] }, handler)
+    ? createHttpsServer({ ...OPTIONS, ...TLS_OPTIONS, ...secureOptions(tls) }, handler)
     : createHttpServer(OPTIONS, handler);
+  trackSockets(server);
   server.on('checkContinue', handler);
   server.on('checkExpectation', handler);
   server.on('clientError', answerClientError);
@@ -105,11 +112,21 @@ export async function drain(server: NodeServer, graceMs: number): Promise<boolea
   const deadline = setTimeout(() => {
     inTime = false;
     server.closeAllConnections();
+    for (const socket of sockets.get(server) ?? []) socket.destroy();
   }, graceMs);
   await closed;
   clearInterval(reaper);
   clearTimeout(deadline);
   return inTime;
+}
+
+function trackSockets(server: NodeServer): void {
+  const open = new Set<Socket>();
+  sockets.set(server, open);
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
 }
 
 function listenMessage(address: string, code: string | undefined): string {

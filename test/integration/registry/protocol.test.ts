@@ -411,6 +411,18 @@ describe('manifests', () => {
     expect([answer.status, codeOf(answer)]).toEqual([413, 'MANIFEST_INVALID']);
   });
 
+  it('reads the rest of a body that is too long, so that the connection can be used again', async () => {
+    const chunk = `10000\r\n${' '.repeat(65_536)}\r\n`;
+    const answer = await raw(
+      `PUT /v2/image/manifests/big HTTP/1.1\r\nHost: x\r\nContent-Type: ${MANIFEST_TYPE}\r\n` +
+        `Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(256)}0\r\n\r\n` +
+        'GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    );
+
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    expect(answer).toContain('HTTP/1.1 200 ');
+  });
+
   it('refuses a manifest whose blobs are missing', async () => {
     const answer = await registry.call('/v2/incomplete/manifests/v1', {
       method: 'PUT',

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -97,7 +99,10 @@ function statusOf(registry: TestRegistry, target: string, call?: Call): Promise<
   return registry.call(target, call).then(({ status }) => status);
 }
 
-async function startSecured(tls: { minVersion?: 'TLS12' | 'TLS13' } = {}) {
+async function startSecured(
+  tls: { minVersion?: 'TLS12' | 'TLS13' } = {},
+  http: { drainSeconds?: number } = {},
+) {
   const authority = await createAuthority('test', ISSUE);
   const leaf = () => issueCertificate(authority, { commonName: 'registry', names: ['127.0.0.1'] }, ISSUE);
   const first = await leaf();
@@ -108,6 +113,7 @@ async function startSecured(tls: { minVersion?: 'TLS12' | 'TLS13' } = {}) {
     config: {
       storage: filesystem(),
       http: {
+        ...http,
         tls: { certificateFile: join(folder, 'tls/tls.crt'), keyFile: join(folder, 'tls/tls.key'), ...tls },
       },
       auth: { basic: { htpasswdFiles: [join(folder, 'auth/htpasswd')], realm: 'test' } },
@@ -387,6 +393,18 @@ describe('the end', () => {
     await expect(finish()).rejects.toThrow('aborted');
 
     expect(registry.process.log()).toContain('cut off');
+  });
+
+  it('does not wait for connections that never begin to speak TLS', async () => {
+    const { registry } = await startSecured({}, { drainSeconds: 1 });
+    const silent = connectTcp(Number(new URL(registry.url).port), '127.0.0.1');
+    await once(silent, 'connect');
+    const closed = once(silent, 'close');
+
+    process.kill(registry.process.pid, 'SIGTERM');
+
+    await closed;
+    await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
   });
 
   it('keeps an unfinished upload for the next process', async () => {
