@@ -18,6 +18,7 @@ export interface LiveObject {
   readonly status?: {
     readonly endpoint?: string;
     readonly caConfigMapName?: string;
+    readonly certificate?: { readonly sha256Fingerprint?: string };
     readonly conditions?: readonly LiveCondition[];
     readonly podIP?: string;
     readonly phase?: string;
