@@ -80,6 +80,19 @@ describe('CertificateIssuer', () => {
 
     expect(second.authority).not.toEqual(first.authority);
   });
+
+  it('serves the same leaf when the CA alone is deleted, and publishes the new CA beside the former', async () => {
+    const issuer = new CertificateIssuer(randomBytes);
+    const first = await issuer.issue(requestOf());
+    await issuer.issue(requestOf({ cached: secretsOf(first) }));
+    const left = { ...secretsOf(first), ca: undefined };
+
+    const second = await issuer.issue(requestOf({ cached: left, readLive: async () => left }));
+
+    expect(second.certificate).toBe(first.certificate);
+    expect(second.authority).not.toEqual(first.authority);
+    expect(second.caCertificate).toBe(`${second.authority?.certificate}${first.authority?.certificate}`);
+  });
 });
 
 describe('certificateOfSecret', () => {

@@ -87,11 +87,12 @@ function isUnchanged({ changed }: EnsuredCertificates): boolean {
 }
 
 function storedIn({ ca, tls }: IssuedSecrets): StoredCertificates {
-  const authority = decodeData(ca);
+  const [authority, leaf] = [decodeData(ca), decodeData(tls)];
   return {
     authority: pairIn(authority),
-    leaf: pairIn(decodeData(tls)),
-    caBundle: text(authority, TLS_KEYS.ca),
+    leaf: pairIn(leaf),
+    // A CA whose Secret somebody has deleted is still the one that clients trust: its leaf serves on until its time.
+    caBundle: text(authority, TLS_KEYS.ca) ?? text(leaf, TLS_KEYS.ca),
   };
 }
 
