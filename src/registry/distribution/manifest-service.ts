@@ -25,12 +25,6 @@ export interface PushedManifest {
   readonly bytes: Uint8Array;
 }
 
-export interface PutManifest {
-  readonly descriptor: Descriptor;
-  /** The manifest that this one refers to, for `OCI-Subject`. */
-  readonly subject?: Digest;
-}
-
 /**
  * Manifests of repositories (OCI dist-spec "Pulling manifests", "Pushing Manifests", "Deleting Manifests").
  * Bytes are kept exactly as they were pushed, and digests of both algorithms are equal: content is stored
@@ -82,7 +76,7 @@ export class ManifestService {
     reference: Reference,
     pushed: PushedManifest,
     call: ServiceCall,
-  ): Promise<PutManifest> {
+  ): Promise<Descriptor> {
     const { bytes } = pushed;
     if (bytes.byteLength > MAX_MANIFEST_BYTES) throw tooLarge();
     const digest = digestFor(reference, bytes);
@@ -96,8 +90,7 @@ export class ManifestService {
     await this.#links.write(revisionLinkKey(name, digest), digest, call);
     if (reference.kind === 'tag') await this.#tags.point(name, reference.tag, digest, call);
 
-    const descriptor = { mediaType, digest, size: bytes.byteLength };
-    return content.subject === undefined ? { descriptor } : { descriptor, subject: content.subject };
+    return { mediaType, digest, size: bytes.byteLength };
   }
 
   /**

@@ -126,7 +126,7 @@ export async function pushImage(
   const config = await pushBlob(registry, `{"salt":"${salt}"}`, name);
   const layer = await pushBlob(registry, `layer ${salt}`, name);
   const pushed = { contentType: OCI_MANIFEST, bytes: imageManifest(config, [layer]) };
-  const { descriptor } = await registry.manifests.put(name, parseReference(reference), pushed, call());
+  const descriptor = await registry.manifests.put(name, parseReference(reference), pushed, call());
   return descriptor;
 }
 

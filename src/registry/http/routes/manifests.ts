@@ -49,6 +49,11 @@ async function headManifest(
   respond(exchange, { status: 200, headers: manifestHeaders(descriptor) });
 }
 
+/**
+ * Says nothing of a `subject` (`OCI-Subject`): without the referrers API the client has to keep the list of
+ * referrers itself, under a tag made of the digest, and does so only as long as this header is missing (OCI dist-spec
+ * "Unavailable Referrers API").
+ */
 async function putManifest(
   { manifests }: ManifestServices,
   exchange: Exchange,
@@ -56,18 +61,12 @@ async function putManifest(
 ): Promise<void> {
   const bytes = await readBounded(exchange, MAX_MANIFEST_BYTES);
   const contentType = exchange.request.headers['content-type'];
-  const { descriptor, subject } = await manifests.put(
-    repository,
-    reference,
-    { contentType, bytes },
-    exchange,
-  );
+  const descriptor = await manifests.put(repository, reference, { contentType, bytes }, exchange);
   respond(exchange, {
     status: 201,
     headers: {
       location: manifestLocation(repository, descriptor.digest),
       'docker-content-digest': descriptor.digest,
-      ...(subject === undefined ? {} : { 'oci-subject': subject }),
     },
   });
 }
