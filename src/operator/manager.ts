@@ -9,7 +9,7 @@ import type { ControllerContext, ControllerFactory } from './controller/context.
 import { Controller } from './controller/controller.ts';
 import { liveness, readiness, type HealthFacts, type HealthLimits } from './health.ts';
 import { ApiClient } from './kube/client.ts';
-import { isConflict } from './kube/errors.ts';
+import { isConflict, isForbidden, isInvalid } from './kube/errors.ts';
 import { EventWriter } from './kube/events.ts';
 import { LEASE_TIMING, LeaderElection, type LeaseTiming } from './kube/leader-election.ts';
 import type { ReflectorTiming } from './kube/reflector.ts';
@@ -120,6 +120,7 @@ export class Manager {
       workers: config.workers,
       deadlineMs: RECONCILE_DEADLINE_MS,
       isConflict,
+      isRefusal: (error) => isInvalid(error) || isForbidden(error),
       clock: this.#options.clock,
       logger,
       metrics,

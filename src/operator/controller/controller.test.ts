@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { VirtualClock } from '../../../test/helpers/virtual-clock.ts';
 import { createLogger } from '../../shared/logger.ts';
-import { ApiError, isConflict } from '../kube/errors.ts';
+import { ApiError, isConflict, isForbidden } from '../kube/errors.ts';
 import { WorkQueue } from '../kube/work-queue.ts';
 import { createOperatorMetrics } from '../metrics.ts';
 import type { ControllerDefinition } from './context.ts';
@@ -33,6 +33,7 @@ function run(reconcile: Reconcile, workers = 1): Harness {
     workers,
     deadlineMs: 10_000,
     isConflict,
+    isRefusal: isForbidden,
     clock,
     logger,
     metrics,
@@ -104,6 +105,21 @@ test('tries again after a conflict without calling it an error', async () => {
   const metrics = await text();
   expect(metrics).toContain('controller_runtime_reconcile_total{controller="test",result="requeue"} 1');
   expect(metrics).not.toMatch(/reconcile_errors_total\{controller="test"\} [1-9]/);
+});
+
+test('gives people time to mend what was refused', async () => {
+  let runs = 0;
+  const { queue, clock } = run(async () => {
+    runs += 1;
+    throw new ApiError({ status: 403, reason: 'Forbidden', message: 'the quota is used up' });
+  });
+
+  queue.add('a');
+  await clock.advance(4999);
+  expect(runs).toBe(1);
+  await clock.advance(1);
+
+  expect(runs).toBe(2);
 });
 
 test('does not try again what failed for good, until the key is added', async () => {

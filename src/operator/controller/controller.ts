@@ -14,10 +14,15 @@ export interface ControllerOptions extends ControllerDefinition {
   readonly deadlineMs: number;
   /** True for errors that are no failure but a reason to look again, such as a conflict. */
   readonly isConflict: (error: unknown) => boolean;
+  /** True for errors that will come again until somebody changes something: they are not tried again at once. */
+  readonly isRefusal?: (error: unknown) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: OperatorMetrics;
 }
+
+/** The first retry of what was refused; the backoff goes on from there. */
+const REFUSED_MS = 5000;
 
 /** A reconcile took longer than it may. */
 export class DeadlineError extends AppError {
@@ -123,7 +128,7 @@ export class Controller {
       logger.error({ ...controller, key, err: error }, 'reconcile failed for good');
       return;
     }
-    queue.retry(key);
+    queue.retry(key, this.#options.isRefusal?.(error) === true ? REFUSED_MS : 0);
     const failures = queue.failures(key);
     logger.error({ ...controller, key, failures, err: error }, 'reconcile failed and is tried again');
   }

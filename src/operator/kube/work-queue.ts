@@ -72,12 +72,15 @@ export class WorkQueue {
     void this.#wait(key, ms, cancel.signal);
   }
 
-  /** Adds a key again after a failure, later with every failure of this key until {@link forget}. */
-  retry(key: string): void {
+  /**
+   * Adds a key again after a failure, later with every failure of this key until {@link forget}, and never before
+   * `minMs`.
+   */
+  retry(key: string, minMs = 0): void {
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
     this.#options.metrics.queueRetries.inc({ name: this.#options.name });
-    this.addAfter(key, Math.max(exponentialMs(RETRY, failures), this.#retryBucket.reserve()));
+    this.addAfter(key, Math.max(minMs, exponentialMs(RETRY, failures), this.#retryBucket.reserve()));
   }
 
   /** Ends the series of failures of a key. */
