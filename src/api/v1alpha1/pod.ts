@@ -21,16 +21,23 @@ function resourceList(description: string): z.ZodRecord<z.ZodString, ReturnType<
   return mapOf(description, quantity('A quantity, for example 500m or 128Mi.'), MAX_RESOURCES);
 }
 
-export const Resources = obj('Resources of the registry container, as in a Pod.', {
-  limits: resourceList('Most that the container may use.').optional(),
-  requests: resourceList('What the scheduler reserves.').optional(),
-});
+export const Resources = obj(
+  'Resources of the registry container, as in a Pod. Unset is a request of 96Mi and a limit of 512Mi of memory.',
+  {
+    limits: resourceList('Most that the container may use.').optional(),
+    requests: resourceList('What the scheduler reserves.').optional(),
+  },
+);
 export type Resources = z.infer<typeof Resources>;
 
 const PodSecurityContext = obj('Security context of the pods.', {
-  fsGroup: z.int().min(0).meta({ description: 'Group that owns the volume.' }).optional(),
-  runAsUser: z.int().min(1).meta({ description: 'User of the processes; never root.' }).optional(),
-  runAsGroup: z.int().min(1).meta({ description: 'Group of the processes.' }).optional(),
+  fsGroup: z.int().min(0).meta({ description: 'Group that owns the volume. Unset is 65532.' }).optional(),
+  runAsUser: z
+    .int()
+    .min(1)
+    .meta({ description: 'User of the processes; never root. Unset is 65532.' })
+    .optional(),
+  runAsGroup: z.int().min(1).meta({ description: 'Group of the processes. Unset is 65532.' }).optional(),
 });
 
 const PodTemplateSpec = obj('Parts of a PodSpec.', {
@@ -47,7 +54,11 @@ const PodTemplateSpec = obj('Parts of a PodSpec.', {
   priorityClassName: text('PriorityClass.').optional(),
   runtimeClassName: text('RuntimeClass.').optional(),
   securityContext: PodSecurityContext.optional(),
-  terminationGracePeriodSeconds: int32('Seconds that running transfers get to end.', 0, 3600).optional(),
+  terminationGracePeriodSeconds: int32(
+    'Seconds that running transfers get to end, and that the server gets to close down after them. Unset is 40.',
+    0,
+    3600,
+  ).optional(),
 });
 
 export const PodTemplate = obj('Overlay of the pods.', {
