@@ -5,10 +5,12 @@
  *
  *   node scripts/setup.mjs start [FILE] [OPTION …]  run the operator without a cluster
  *   node scripts/setup.mjs test [TIER ...]          run the tests
+ *   node scripts/setup.mjs image                    make dist/image.tar
  *   node scripts/setup.mjs cluster up|down|status   a one-node cluster with the operator installed
  */
 import { dirname } from 'node:path';
 
+import { image } from './setup/build.mjs';
 import { cluster } from './setup/cluster.mjs';
 import { CACHE } from './setup/paths.mjs';
 import { SetupError } from './setup/report.mjs';
@@ -16,7 +18,7 @@ import { start } from './setup/start.mjs';
 import { test } from './setup/test.mjs';
 
 const USAGE =
-  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | cluster up|down|status';
+  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | image | cluster up|down|status';
 
 /** @returns {Promise<number>} exit status of the process */
 async function main([command, ...args]) {
@@ -25,6 +27,8 @@ async function main([command, ...args]) {
       return start(args);
     case 'test':
       return test(args);
+    case 'image':
+      return image();
     case 'cluster':
       return cluster(args);
     default:

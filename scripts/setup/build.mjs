@@ -2,15 +2,29 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { fingerprint } from './fingerprint.mjs';
+import { installPackages } from './packages.mjs';
 import { CACHE, NODE, ROOT } from './paths.mjs';
 import { projectEnvironment, runLogged } from './process.mjs';
 import { reporter } from './report.mjs';
 
 const DIST = join(ROOT, 'dist');
 const STAMP = join(DIST, '.image-inputs');
+const IMAGE = join(DIST, 'image.tar');
 /** What the image depends on; tests, documents and charts are not among it. */
 const INPUTS = ['src', 'scripts', 'package.json', 'package-lock.json'];
 const OUTPUTS = ['registry.js', 'operator.js', 'image.tar'];
+
+/**
+ * The container image from a fresh checkout.
+ *
+ * @returns {Promise<number>} exit status
+ */
+export async function image() {
+  await installPackages({ dev: true });
+  await buildImage();
+  reporter.say(IMAGE);
+  return 0;
+}
 
 /** Makes the bundles and the container image, unless they are there and their inputs have not changed. */
 export async function buildImage() {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { buildImage } from './build.mjs';
-import { requireRoot } from './machine.mjs';
+import { findGo, requireDebian, requireRoot } from './machine.mjs';
 import { installPackages } from './packages.mjs';
 import { duration, reporter, SetupError } from './report.mjs';
 import { runTier, TIERS } from './tiers.mjs';
@@ -21,6 +21,7 @@ const BUDGET_MINUTES = { cold: 35, warm: 8 };
 export async function test(names) {
   const tiers = chooseTiers(names);
   const started = performance.now();
+  await announce(tiers);
   await installPackages({ dev: true });
   const tools = tiers.some((tier) => tier.tools) ? startTools(tiers) : undefined;
   const results = await runAll(tiers, tools);
@@ -35,6 +36,23 @@ function chooseTiers(names) {
     throw new SetupError(`no tier ${unknown.join(', ')}; the tiers are ${known.join(', ')}`);
   }
   return names.length === 0 ? TIERS : TIERS.filter((tier) => names.includes(tier.name));
+}
+
+/** Says at once which tiers this machine cannot run, and not only after the minutes of those that it can. */
+async function announce(tiers) {
+  const needs = [
+    [tiers.filter((tier) => tier.tools), [requireDebian, findGo]],
+    [tiers.filter((tier) => tier.root), [() => requireRoot('starting containers and a cluster')]],
+  ];
+  for (const [concerned, checks] of needs) {
+    for (const check of concerned.length > 0 ? checks : []) {
+      try {
+        await check();
+      } catch (error) {
+        reporter.say(`! ${concerned.map((tier) => tier.name).join(', ')} will fail: ${error.message}`);
+      }
+    }
+  }
 }
 
 /** Installs tools while the quick tiers run, which have the processors for themselves when they want them. */
@@ -83,7 +101,7 @@ async function prepareAndRun(tier, tools, reports) {
 
 async function prepare(tier, tools) {
   if (tier.root) {
-    requireRoot('it starts containers and a cluster, which');
+    requireRoot('starting containers and a cluster');
   }
   if (tier.tools) {
     await reporter.waitingFor(`${tier.name} waits for its tools`, tools.installed);
