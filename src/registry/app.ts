@@ -38,7 +38,7 @@ export interface AppState {
   requests: LoggingConfig['requests'];
   /** Further names of this registry, as `normalizeHost` makes them. */
   hosts: ReadonlySet<string>;
-  /** True once new requests are refused. */
+  /** True once the server is stopping: a connection ends with the next answer. */
   draining: boolean;
 }
 
@@ -67,7 +67,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     logger: false,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
-    // The first hook refuses requests while draining, in the form of the OCI dist-spec.
+    // What comes on an open connection while draining is still answered.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 1024 },
     serverFactory: (handler) => {

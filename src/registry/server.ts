@@ -98,7 +98,7 @@ export class RegistryServer {
   }
 
   /**
-   * Refuses new requests, gives running ones the configured time, suspends uploads and closes everything.
+   * Refuses new connections, gives running requests the configured time, suspends uploads and closes everything.
    */
   async stop(reason: string): Promise<void> {
     const { logger, snapshot } = this.#options;

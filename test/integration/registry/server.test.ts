@@ -6,7 +6,7 @@ import { get } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
+import { buffer, text as readText } from 'node:stream/consumers';
 import { connect, type SecureVersion } from 'node:tls';
 
 import { hashSync } from 'bcryptjs';
@@ -380,6 +380,21 @@ describe('the end', () => {
     expect(await finish()).toBe(SIZE);
     await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
     expect(registry.process.log()).not.toContain('cut off');
+  });
+
+  it('answers what comes on an open connection, and closes it', async () => {
+    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
+    const socket = connectTcp(Number(new URL(registry.url).port), '127.0.0.1');
+    const answer = readText(socket);
+    socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n');
+    await once(socket, 'connect');
+    process.kill(registry.process.pid, 'SIGTERM');
+    await vi.waitFor(() => expect(registry.process.log()).toContain('"stopping"'), 5000);
+
+    socket.write('\r\n');
+
+    expect(await answer).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n/i);
+    await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
   });
 
   it('cuts off what takes longer than it may', async () => {

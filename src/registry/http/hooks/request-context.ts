@@ -14,7 +14,7 @@ export interface BeginDependencies {
 
 export interface MatchDependencies {
   readonly endpoints: Endpoints;
-  /** True once the server is stopping: what comes now belongs to another one. */
+  /** True once the server is stopping. */
   readonly draining: () => boolean;
 }
 
@@ -38,14 +38,13 @@ export function beginExchange(
 /**
  * Finds out what a request wants.
  *
- * @throws DistributionError UNAVAILABLE while draining, UNSUPPORTED with status 404 or 405, and those of
- * `parseTarget`
+ * One that still comes while the server is stopping is answered like any other, since a client in the middle of a
+ * push may take a refusal for the end of it. Its connection is closed, so that the next one goes elsewhere.
+ *
+ * @throws DistributionError UNSUPPORTED with status 404 or 405, and those of `parseTarget`
  */
 export function matchExchange(exchange: Exchange, dependencies: MatchDependencies): void {
-  if (dependencies.draining()) {
-    exchange.reply.header('connection', 'close');
-    throw new DistributionError('UNAVAILABLE', { message: 'the server is stopping' });
-  }
+  if (dependencies.draining()) exchange.response.shouldKeepAlive = false;
   const target = parseTarget(exchange.request.url ?? '/');
   if (!target) throw new DistributionError('UNSUPPORTED', { status: 404, message: 'no such endpoint' });
   exchange.match = match(dependencies.endpoints, target, exchange.method);
