@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -40,6 +40,23 @@ describe('lockFolder', () => {
     await writeFile(join(folder, 'pid'), `${process.pid} 1`);
 
     await expect(lockFolder(folder)).resolves.toBeTypeOf('function');
+  });
+
+  it.runIf(process.platform === 'linux')('takes over from a process that nobody has asked for', async () => {
+    // The shell becomes a program that does not wait for its child.
+    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60']);
+    try {
+      const pid = await new Promise<string>((resolve) => {
+        parent.stdout.once('data', (text: Buffer) => resolve(text.toString().trim()));
+      });
+      await expect.poll(() => readFile(`/proc/${pid}/stat`, 'utf8')).toContain(') Z ');
+      const start = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(' ')[21] ?? '';
+      await writeFile(join(folder, 'pid'), `${pid} ${start}`);
+
+      await expect(lockFolder(folder)).resolves.toBeTypeOf('function');
+    } finally {
+      parent.kill();
+    }
   });
 
   it.each(['', 'x', '-1', '0 0'])('ignores a lock file with "%s"', async (content) => {

@@ -51,9 +51,13 @@ function exists(pid: number): boolean {
   }
 }
 
-/** When a process started, in ticks since boot; undefined where there is no `/proc`. */
+/**
+ * When a process started, in ticks since boot; undefined where there is no `/proc`. A process that has ended stays
+ * visible until its parent asks for it, which the first process of a container may never do.
+ */
 async function startOf(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   // The name of the program stands in parentheses and may hold blanks: count from its end.
-  return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+  const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields?.[0] === 'Z' ? 'ended' : fields?.[19];
 }
