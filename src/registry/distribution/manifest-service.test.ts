@@ -282,6 +282,28 @@ describe('delete', () => {
     );
   });
 
+  test('leaves a tag that is moved to another manifest at that moment', async () => {
+    const storage = createMemoryDriver();
+    const registry = createTestRegistry(storage);
+    const old = await putImage(registry, 'latest', { annotations: { is: 'old' } });
+    const get = storage.get.bind(storage);
+    const current = tagCurrentKey(REPOSITORY, parseTag('latest'));
+    let moved: Promise<Descriptor> | undefined;
+    storage.get = async (key, ...rest) => {
+      const link = await get(key, ...rest);
+      if (key === current && moved === undefined) {
+        moved = putImage(registry, 'latest', { annotations: { is: 'new' } });
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return link;
+    };
+
+    await registry.manifests.delete(REPOSITORY, old.digest, call());
+
+    const found = await registry.manifests.stat(REPOSITORY, parseReference('latest'), call());
+    expect(found).toEqual(await moved);
+  });
+
   test('does not touch the same manifest of another repository', async () => {
     const registry = createTestRegistry();
     const { digest } = await pushImage(registry, 'a');

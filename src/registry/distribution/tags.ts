@@ -1,6 +1,7 @@
 import type { CallOptions, StorageDriver } from '../storage/driver.ts';
 import { mapConcurrently } from './concurrency.ts';
 import type { Digest } from './digest.ts';
+import { KeyedLock } from './keyed-lock.ts';
 import { listedKey, tagCurrentKey, tagIndexKey, tagPrefix, tagsPrefix } from './layout.ts';
 import { Links } from './links.ts';
 import type { RepositoryName, Tag } from './names.ts';
@@ -18,6 +19,8 @@ const CONCURRENCY = 16;
 export class Tags {
   readonly #storage: StorageDriver;
   readonly #links: Links;
+  /** Other replicas are not kept away; a tag that one of them moves at that very moment may go all the same. */
+  readonly #moving = new KeyedLock();
 
   constructor(storage: StorageDriver, logger: ServiceLogger | undefined) {
     this.#storage = storage;
@@ -31,8 +34,10 @@ export class Tags {
 
   /** Points the tag to a manifest that exists. The history is written before the tag moves. */
   async point(name: RepositoryName, tag: Tag, digest: Digest, call: CallOptions): Promise<void> {
-    await this.#links.write(tagIndexKey(name, tag, digest), digest, call);
-    await this.#links.write(tagCurrentKey(name, tag), digest, call);
+    await this.#moving.run(`${name}:${tag}`, async () => {
+      await this.#links.write(tagIndexKey(name, tag, digest), digest, call);
+      await this.#links.write(tagCurrentKey(name, tag), digest, call);
+    });
   }
 
   /** Removes the tag first, then its history. @returns false when there was nothing */
@@ -53,11 +58,13 @@ export class Tags {
     }
   }
 
-  /** Removes every tag that points to the manifest. */
+  /** Removes every tag that points to the manifest, but none that is moved to another one meanwhile. */
   async deletePointingTo(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
     const tags = this.walk(name, { last: '', pageSize: 1000 }, call);
     await mapConcurrently(tags, CONCURRENCY, async (tag) => {
-      if ((await this.resolve(name, tag, call)) === digest) await this.delete(name, tag, call);
+      await this.#moving.run(`${name}:${tag}`, async () => {
+        if ((await this.resolve(name, tag, call)) === digest) await this.delete(name, tag, call);
+      });
     });
   }
 
