@@ -5,7 +5,7 @@
  *
  *   node scripts/setup.mjs start [FILE] [OPTION …]  run the operator without a cluster
  *   node scripts/setup.mjs test [TIER ...]          run the tests
- *   node scripts/setup.mjs image                    make dist/image.tar
+ *   node scripts/setup.mjs image [--output FILE]    make the container image
  *   node scripts/setup.mjs cluster up|down|status   a one-node cluster with the operator installed
  */
 import { dirname } from 'node:path';
@@ -18,7 +18,7 @@ import { start } from './setup/start.mjs';
 import { test } from './setup/test.mjs';
 
 const USAGE =
-  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | image | cluster up|down|status';
+  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | image [--output FILE] | cluster up|down|status';
 
 /** @returns {Promise<number>} exit status of the process */
 async function main([command, ...args]) {
@@ -28,7 +28,7 @@ async function main([command, ...args]) {
     case 'test':
       return test(args);
     case 'image':
-      return image();
+      return image(args);
     case 'cluster':
       return cluster(args);
     default:

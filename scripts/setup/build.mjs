@@ -4,26 +4,25 @@ import { join } from 'node:path';
 import { fingerprint } from './fingerprint.mjs';
 import { installPackages } from './packages.mjs';
 import { CACHE, NODE, ROOT } from './paths.mjs';
-import { projectEnvironment, runLogged } from './process.mjs';
+import { projectEnvironment, runForeground, runLogged } from './process.mjs';
 import { reporter } from './report.mjs';
 
 const DIST = join(ROOT, 'dist');
 const STAMP = join(DIST, '.image-inputs');
-const IMAGE = join(DIST, 'image.tar');
 /** What the image depends on; tests, documents and charts are not among it. */
 const INPUTS = ['src', 'scripts', 'package.json', 'package-lock.json'];
 const OUTPUTS = ['registry.js', 'operator.js', 'image.tar'];
 
 /**
- * The container image from a fresh checkout.
+ * `npm run image`, also in a fresh checkout: the bundles in `dist`, and the image, whose name and digest are printed.
  *
+ * @param {string[]} args options of `scripts/image.ts`
  * @returns {Promise<number>} exit status
  */
-export async function image() {
+export async function image(args) {
   await installPackages({ dev: true });
-  await buildImage();
-  reporter.say(IMAGE);
-  return 0;
+  await reporter.step('bundling the programs', () => run('scripts/build.ts', 'build'));
+  return runForeground(NODE, ['scripts/image.ts', ...args]);
 }
 
 /** Makes the bundles and the container image, unless they are there and their inputs have not changed. */

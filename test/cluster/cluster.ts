@@ -120,15 +120,15 @@ export class Cluster {
   async addRegistryHost(host: string, { server, ca, capabilities }: RegistryHost): Promise<void> {
     const folder = join(this.certsDir, host);
     await mkdir(folder, { recursive: true });
+    const trust = ca === undefined ? [] : [`ca = ${JSON.stringify(join(folder, 'ca.crt'))}`];
+    if (ca !== undefined) await writeFile(join(folder, 'ca.crt'), ca);
     const lines = [
       `server = ${JSON.stringify(server)}`,
+      ...trust,
       `[host.${JSON.stringify(server)}]`,
       `capabilities = ${JSON.stringify(capabilities ?? ['pull', 'resolve', 'push'])}`,
+      ...trust,
     ];
-    if (ca !== undefined) {
-      await writeFile(join(folder, 'ca.crt'), ca);
-      lines.push(`ca = ${JSON.stringify(join(folder, 'ca.crt'))}`);
-    }
     await writeFile(join(folder, 'hosts.toml'), `${lines.join('\n')}\n`);
   }
 
