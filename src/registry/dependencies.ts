@@ -16,6 +16,7 @@ import { UploadService } from './distribution/upload-service.ts';
 import type { RegistryMetrics } from './metrics.ts';
 import { createStorage } from './storage/create.ts';
 import type { StorageDriver } from './storage/driver.ts';
+import { UploadPurge } from './upload-purge.ts';
 
 export interface DependencyOptions {
   readonly config: RegistryConfig;
@@ -32,6 +33,8 @@ export interface Dependencies {
   readonly services: Services;
   readonly policy: AccessPolicy;
   readonly passwords: HtpasswdAuthenticator;
+  /** Not started yet. */
+  readonly purge: UploadPurge;
   /** Suspends uploads, then closes the storage and the threads. */
   close(): Promise<void>;
 }
@@ -50,6 +53,7 @@ export async function createDependencies(options: DependencyOptions): Promise<De
   const digests = createDigesters({ bufferBytes: half });
   const shared = { storage, digests, clock, ids: { uuid: randomUUID }, logger };
   const uploads = new UploadService(shared);
+  const purge = new UploadPurge({ uploads, clock, logger, random: Math.random });
   const verifier = new PasswordVerifier();
   const passwords = new HtpasswdAuthenticator({ verifier, clock, cacheKey: randomBytes(32) });
   return {
@@ -63,7 +67,9 @@ export async function createDependencies(options: DependencyOptions): Promise<De
     },
     policy: new AccessPolicy(config.auth, passwords),
     passwords,
+    purge,
     close: async () => {
+      await purge.close();
       await uploads.close();
       await Promise.all([storage.close(), digests.close(), verifier.close()]);
     },

@@ -5,8 +5,9 @@ import type { Action } from './types.ts';
  * What clients without credentials may do.
  *
  * docker, podman and skopeo learn from the answer to `GET /v2/` alone whether a password is wanted, and never send
- * theirs when that request succeeds. So it asks for one wherever users can do more than strangers; clients that
- * have none go on without, except docker, which wants to be logged in then.
+ * theirs when that request succeeds. So it asks for one wherever only users can push; clients that have none go on
+ * without, except docker, which wants to be logged in then. Where everybody may push it does not ask, or docker
+ * could not be used by strangers at all (docs/adr/0006).
  */
 export function anonymousMay(
   { anonymous, anonymousDelete, basic }: Pick<AuthConfig, 'anonymous' | 'anonymousDelete' | 'basic'>,
