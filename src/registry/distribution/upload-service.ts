@@ -171,7 +171,6 @@ export class UploadService {
     await this.#finisher.removeTraces(site);
   }
 
-  // oxlint-disable-next-line max-params -- all of them vary
   async #receive(
     upload: OpenUpload,
     body: UploadBody,
