@@ -42,24 +42,31 @@ export interface S3Options extends Omit<S3ClientOptions, 'now'> {
  */
 export function createS3Driver(options: S3Options): StorageDriver {
   const client = createClient({ ...options, now: options.now ?? Date.now });
-  return new S3Driver(new Bucket(client, options.bucket, options.prefix ?? ''), options.buffers);
+  const bucket = new Bucket(client, options.bucket, options.prefix ?? '');
+  return new S3Driver(bucket, { buffers: options.buffers, isAws: options.endpoint === undefined });
 }
 
 class S3Driver implements StorageDriver {
   readonly #bucket: Bucket;
   readonly #buffers: BufferPool;
+  /**
+   * AWS promises that of many conditional writers one wins. Others may look and write in two steps (versitygw does),
+   * which no trial can find out.
+   */
+  readonly #isAws: boolean;
   /** Whether the server honours If-None-Match; unknown until the first check has tried. */
   #conditionalPut: boolean | undefined;
 
-  constructor(bucket: Bucket, buffers: BufferPool) {
+  constructor(bucket: Bucket, { buffers, isAws }: { buffers: BufferPool; isAws: boolean }) {
     this.#bucket = bucket;
     this.#buffers = buffers;
+    this.#isAws = isAws;
   }
 
   get capabilities(): DriverCapabilities {
     return {
       name: 's3',
-      conditionalPut: this.#conditionalPut === true,
+      conditionalPut: this.#isAws && this.#conditionalPut === true,
       redirect: false,
       persistent: true,
     };
