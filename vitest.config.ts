@@ -27,7 +27,6 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts', 'test/chart/**/*.test.ts', 'test/cluster/**/*.test.ts'],
           testTimeout: seconds(120),
           hookTimeout: seconds(300),
-          fileParallelism: false,
         },
       },
       {

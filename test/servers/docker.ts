@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { toolPath } from '../helpers/tools.ts';
+import { lockMachine } from './machine-lock.ts';
 import { startProcess } from './process.ts';
 
 const run = promisify(execFile);
@@ -13,6 +14,8 @@ const run = promisify(execFile);
 const DEFAULT_SOCKET = '/var/run/docker.sock';
 const BRIDGE = 'docker0';
 const START_MS = 30_000;
+/** The longest test that uses a daemon of our own takes a quarter of this. */
+const LOCK_MS = 90_000;
 
 /** A Docker daemon that tests may use. */
 export interface Docker extends AsyncDisposable {
@@ -47,12 +50,15 @@ export async function startDocker(): Promise<Docker> {
 }
 
 async function startDaemon(): Promise<Docker> {
+  // Two daemons would share the bridge, and the first to end would take it from the other.
+  const lock = await lockMachine('docker', LOCK_MS);
   const folder = await mkdtemp(join(tmpdir(), 'docker-'));
   const host = `unix://${join(folder, 'docker.sock')}`;
   const hadBridge = BRIDGE in networkInterfaces();
   async function cleanUp(): Promise<void> {
     if (!hadBridge) await run(toolPath('ip'), ['link', 'delete', BRIDGE]).catch(() => undefined);
     await rm(folder, { recursive: true, force: true });
+    await lock[Symbol.asyncDispose]();
   }
   try {
     const daemon = await startProcess({
