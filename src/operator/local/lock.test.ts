@@ -43,13 +43,13 @@ describe('lockFolder', () => {
   });
 
   it.runIf(process.platform === 'linux')('takes over from a process that nobody has asked for', async () => {
-    // The shell becomes a program that does not wait for its child.
-    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60']);
+    // The shell becomes a program that does not wait for its child, before the child ends.
+    const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60']);
     try {
       const pid = await new Promise<string>((resolve) => {
         parent.stdout.once('data', (text: Buffer) => resolve(text.toString().trim()));
       });
-      await expect.poll(() => readFile(`/proc/${pid}/stat`, 'utf8')).toContain(') Z ');
+      await expect.poll(() => readFile(`/proc/${pid}/stat`, 'utf8'), { timeout: 8000 }).toContain(') Z ');
       const start = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(' ')[21] ?? '';
       await writeFile(join(folder, 'pid'), `${pid} ${start}`);
 
