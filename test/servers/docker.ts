@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +57,11 @@ async function startDaemon(): Promise<Docker> {
   const hadBridge = BRIDGE in networkInterfaces();
   async function cleanUp(): Promise<void> {
     if (!hadBridge) await run(toolPath('ip'), ['link', 'delete', BRIDGE]).catch(() => undefined);
+    // Containers on the network of the host leave its namespace mounted there.
+    const namespaces = join(folder, 'exec', 'netns');
+    for (const name of await readdir(namespaces).catch(() => [])) {
+      await run(toolPath('umount'), [join(namespaces, name)]).catch(() => undefined);
+    }
     await rm(folder, { recursive: true, force: true });
     await lock[Symbol.asyncDispose]();
   }

@@ -12,7 +12,12 @@ import { toolPath } from '../../helpers/tools.ts';
 import { type Docker, startDocker } from '../../servers/docker.ts';
 import { digestOf, pullBlob, pushBlob, type Repository } from './blobs.ts';
 import { buildImageArchive } from './build-image.ts';
-import { MEMORY_LIMIT, type RegistryContainer, startRegistryContainer } from './container.ts';
+import {
+  MEMORY_LIMIT,
+  type RegistryContainer,
+  startRegistryContainer,
+  startRegistryOnHostNetwork,
+} from './container.ts';
 
 const IMAGE = `ghcr.io/registry-operator/registry-operator:${packageJson.version}`;
 const PULLS = 20;
@@ -115,19 +120,22 @@ describe('the registry in a container like its Pod', () => {
   });
 
   it('finishes running requests after SIGTERM and exits with 0', async () => {
-    const [large] = LAYERS.map((bytes) => digestOf(bytes));
-    const response = await fetch(`${repository().url}/blobs/${large}`);
+    await using stopping = await startRegistryOnHostNetwork(IMAGE);
+    const at = { url: `${stopping.url}/v2/team/app` };
+    const [large = Buffer.alloc(0)] = LAYERS;
+    await pushBlob(at, large);
+    const response = await fetch(`${at.url}/blobs/${digestOf(large)}`);
     const reader = response.body?.getReader();
     const first = await reader?.read();
 
-    const terminated = registry.terminate();
+    const terminated = stopping.terminate();
     const hash = createHash('sha256').update(first?.value ?? '');
     for (let chunk = await reader?.read(); chunk?.done === false; chunk = await reader?.read())
       hash.update(chunk.value);
     await terminated;
 
-    expect(`sha256:${hash.digest('hex')}`).toBe(large);
-    expect(await registry.state()).toMatchObject({
+    expect(`sha256:${hash.digest('hex')}`).toBe(digestOf(large));
+    expect(await stopping.state()).toMatchObject({
       Running: false,
       OOMKilled: false,
       ExitCode: 0,

@@ -38,11 +38,9 @@ export function credentialsFromFiles(directory: string, now: () => number): () =
 }
 
 async function readCredentials(directory: string, expiration: Date): Promise<FileCredentials> {
-  const [accessKeyId, secretAccessKey, sessionToken] = await Promise.all([
-    readRequired(directory, 'AWS_ACCESS_KEY_ID'),
-    readRequired(directory, 'AWS_SECRET_ACCESS_KEY'),
-    readValue(directory, 'AWS_SESSION_TOKEN'),
-  ]);
+  const accessKeyId = await readRequired(directory, 'AWS_ACCESS_KEY_ID');
+  const secretAccessKey = await readRequired(directory, 'AWS_SECRET_ACCESS_KEY');
+  const sessionToken = await readValue(directory, 'AWS_SESSION_TOKEN');
   return { accessKeyId, secretAccessKey, ...(sessionToken === '' ? {} : { sessionToken }), expiration };
 }
 
