@@ -19,6 +19,12 @@ const FilesystemStorage = z.strictObject({
   rootDirectory: absolutePath.describe(
     'Folder that holds the content; the layout below it is that of distribution.',
   ),
+  sync: z
+    .enum(['Always', 'Never'])
+    .default('Always')
+    .describe(
+      'Always syncs files and folders to the disk before a push is acknowledged. Never leaves that to the system: a power cut may then lose or damage pushes that were acknowledged.',
+    ),
 });
 
 const MemoryStorage = z.strictObject({ driver: z.literal('memory') });
@@ -52,6 +58,13 @@ const TlsConfig = z.strictObject({
   minVersion: z.enum(['TLS12', 'TLS13']).default('TLS12').describe('Lowest TLS version.'),
 });
 
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).max(2048);
+
+/** An address or a network, such as 10.0.0.0/8 or fd00::/8. */
+const network = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()], {
+  error: 'must be an IP address or a network such as 10.0.0.0/8',
+});
+
 const HttpConfig = z.strictObject({
   listen: listenAddress.default('0.0.0.0:5000').describe('Address of the registry API.'),
   tls: TlsConfig.optional().describe('Native TLS; unset is plain HTTP.'),
@@ -60,6 +73,29 @@ const HttpConfig = z.strictObject({
     .max(128)
     .default([])
     .describe('Further host[:port] names of this registry; a ?ns= that names one of them is local content.'),
+  externalURL: httpUrl
+    .optional()
+    .describe(
+      'URL by which clients outside reach this registry. Requests that come by its host get absolute URLs below it in Location and Link; all others get relative ones.',
+    ),
+  trustedProxies: z
+    .array(network)
+    .max(64)
+    .default([])
+    .describe(
+      'Addresses of proxies in front, whose Forwarded and X-Forwarded-* headers count. Those of others are ignored.',
+    ),
+  warning: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
+    .optional()
+    .describe('Text that clients are shown with every answer, in a Warning header; such as a planned move.'),
+  maxHeaderBytes: z
+    .int()
+    .min(4096)
+    .max(1 << 20)
+    .default(32 * 1024)
+    .describe('Longest head of a request, in bytes.'),
   bufferBytes: z
     .int()
     .min(1 << 20)
@@ -94,6 +130,74 @@ export const LoggingConfig = z.strictObject({
 });
 export type LoggingConfig = z.infer<typeof LoggingConfig>;
 
+const concurrency = (maxRunning: number) =>
+  z
+    .strictObject({
+      maxRunning: z.int().min(1).max(100_000).default(maxRunning).describe('Requests that run at once.'),
+      maxQueued: z
+        .int()
+        .min(0)
+        .max(100_000)
+        .default(2048)
+        .describe('Requests that wait for their turn; one more is answered 503.'),
+      maxWaitSeconds: z.int().min(0).max(3600).default(30).describe('Longest wait; then the answer is 503.'),
+    })
+    .prefault({});
+
+export const LimitsConfig = z.strictObject({
+  read: concurrency(1024).describe('Requests that read: GET and HEAD.'),
+  write: concurrency(256).describe('Requests that write or delete.'),
+  perClient: z
+    .strictObject({
+      maxRunning: z
+        .int()
+        .min(1)
+        .optional()
+        .describe(
+          'Requests of one client that run or wait at once; unset is no limit, one more is answered 429.',
+        ),
+      requestsPerSecond: z
+        .number()
+        .positive()
+        .optional()
+        .describe('Requests that one client may make in a second in the long run; unset is no limit.'),
+      burst: z
+        .int()
+        .min(1)
+        .default(100)
+        .describe('Requests that a client may make at once before requestsPerSecond counts.'),
+      maxOpenUploads: z
+        .int()
+        .min(1)
+        .default(1000)
+        .describe(
+          'Upload sessions that one client has open at once on this replica; one more is answered 429.',
+        ),
+    })
+    .prefault({})
+    .describe('A client is a user, or without one an address.'),
+  maxManifestBytes: z
+    .int()
+    .min(64 * 1024)
+    .max(64 << 20)
+    .default(4 << 20)
+    .describe('Longest manifest, in bytes. The specification asks for at least 4 MiB.'),
+  maxBlobBytes: z.int().min(1).optional().describe('Longest blob, in bytes; unset is no limit.'),
+  headerSeconds: z.int().min(1).max(3600).default(30).describe('Time that the head of a request may take.'),
+  bodyIdleSeconds: z
+    .int()
+    .min(1)
+    .max(3600)
+    .default(120)
+    .describe('A connection that moves no byte of a body for so long is closed.'),
+  minBodyBytesPerSecond: z
+    .int()
+    .min(0)
+    .default(64)
+    .describe('Slowest body that is received, on average over bodyIdleSeconds; 0 is no limit.'),
+});
+export type LimitsConfig = z.infer<typeof LimitsConfig>;
+
 export const RegistryConfig = z.strictObject({
   storage: StorageConfig.describe('Where the content is kept.'),
   http: HttpConfig.prefault({}).describe('The registry API.'),
@@ -105,6 +209,40 @@ export const RegistryConfig = z.strictObject({
     .describe('The operations port.'),
   auth: AuthConfig.describe('Who may do what.'),
   logging: LoggingConfig.prefault({}).describe('Logs.'),
+  limits: LimitsConfig.prefault({}).describe('What clients may take, so that others go on.'),
+  delete: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(true)
+        .describe('Whether anything may be deleted; else every delete is 405.'),
+    })
+    .prefault({})
+    .describe('Deletes of tags, manifests, blobs and repositories.'),
+  manifests: z
+    .strictObject({
+      allowSparse: z
+        .boolean()
+        .default(false)
+        .describe('Takes manifests and indexes whose parts are not in the repository.'),
+    })
+    .prefault({})
+    .describe('What manifests must be.'),
+  uploads: z
+    .strictObject({
+      purgeAfterSeconds: z
+        .int()
+        .min(3600)
+        .default(7 * 24 * 3600)
+        .describe('An upload session that nobody used for so long is removed.'),
+      purgeIntervalSeconds: z
+        .int()
+        .min(60)
+        .default(6 * 3600)
+        .describe('Time between looks for such sessions.'),
+    })
+    .prefault({})
+    .describe('Upload sessions.'),
 });
 /** The configuration as the server uses it: every default is filled in. */
 export type RegistryConfig = z.infer<typeof RegistryConfig>;
@@ -112,10 +250,17 @@ export type RegistryConfig = z.infer<typeof RegistryConfig>;
 export type RegistryConfigInput = z.input<typeof RegistryConfig>;
 
 /**
- * The settings that a running server cannot take over. Everything else (`auth`, `logging`, `http.hosts`,
- * and the contents of every file that is named) is reloaded in place.
+ * The settings that a running server cannot take over. Everything else (`auth`, `logging`, `limits`, `delete`,
+ * `manifests`, names and headers below `http`, and the contents of every file that is named) is reloaded in place.
  */
-export function restartSettings(config: RegistryConfig): unknown {
-  const { storage, ops, http } = config;
-  return { storage, ops, http: { ...http, hosts: [] } };
+export function restartSettings(config: RegistryConfigInput): unknown {
+  const { storage, ops, uploads } = config;
+  const {
+    hosts: _,
+    externalURL: _url,
+    trustedProxies: _proxies,
+    warning: _warning,
+    ...http
+  } = config.http ?? {};
+  return { storage, ops, ...(uploads ? { uploads } : {}), http: { ...http, hosts: [] } };
 }

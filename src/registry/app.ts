@@ -1,6 +1,5 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 
-import type { LoggingConfig } from '../api/registry-config.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { AccessPolicy } from './auth/policy.ts';
@@ -20,9 +19,11 @@ import type { Endpoints } from './http/router.ts';
 import { baseEndpoint } from './http/routes/base.ts';
 import { blobEndpoint } from './http/routes/blobs.ts';
 import { catalogEndpoint } from './http/routes/catalog.ts';
+import { discoverEndpoint } from './http/routes/discover.ts';
 import { manifestEndpoint, type ManifestServices } from './http/routes/manifests.ts';
 import { tagsEndpoint } from './http/routes/tags.ts';
 import { uploadEndpoint, uploadsEndpoint, type UploadServices } from './http/routes/uploads.ts';
+import type { HttpSettings } from './http/settings.ts';
 import type { RegistryMetrics } from './metrics.ts';
 
 /** The operations that the endpoints offer. */
@@ -34,10 +35,7 @@ export interface Services extends UploadServices, ManifestServices {
 
 /** What changes while the server runs. */
 export interface AppState {
-  /** Which requests are logged. */
-  requests: LoggingConfig['requests'];
-  /** Further names of this registry, as `normalizeHost` makes them. */
-  hosts: ReadonlySet<string>;
+  settings: HttpSettings;
   /** True once the server is stopping: a connection ends with the next answer. */
   draining: boolean;
 }
@@ -105,7 +103,7 @@ function addHooks(fastify: FastifyInstance, dependencies: AppDependencies): void
     const exchange = exchangeOf(request);
     if (!exchange.match) return;
     await authorize(exchange, exchange.match.action, policy);
-    if (exchange.request.url?.includes('ns=')) checkNamespace(exchange, state.hosts);
+    if (exchange.request.url?.includes('ns=')) checkNamespace(exchange, state.settings.hosts);
   });
   fastify.setErrorHandler((error, request) => sendError(exchangeOf(request), error, logger));
 }
@@ -117,7 +115,7 @@ function begin(request: FastifyRequest, reply: FastifyReply, dependencies: AppDe
   exchange.response.once('close', () => {
     const finished = finish(exchange, clock.monotonic());
     countEnd(finished, metrics);
-    logAccess(finished, state.requests, logger);
+    logAccess(finished, state.settings.requests, logger);
   });
   return exchange;
 }
@@ -145,6 +143,9 @@ function createEndpoints(services: Services): Endpoints {
     upload: uploadEndpoint(services),
     manifest: manifestEndpoint(services),
     tags: tagsEndpoint(services.tags),
+    discover: discoverEndpoint(),
+    referrers: new Map(),
+    repository: new Map(),
   };
 }
 

@@ -11,8 +11,8 @@ import { certificateOf, htpasswdOf, type ConfigSource, type Snapshot } from './c
 import type { LoadedCertificate } from './config/tls.ts';
 import { ConfigWatcher, type ReloadTargets } from './config/watch.ts';
 import { createDependencies, type Dependencies } from './dependencies.ts';
-import { normalizeHost } from './http/namespace.ts';
 import { drain, type KeyPair, listen, ListenFailed, secureOptions } from './http/node-server.ts';
+import { httpSettings } from './http/settings.ts';
 import type { RegistryMetrics } from './metrics.ts';
 
 /** Time between looks at the configuration and its files. */
@@ -56,7 +56,7 @@ export class RegistryServer {
     const dependencies = await createDependencies({ ...options, config: snapshot.config });
     try {
       dependencies.passwords.replace(htpasswdOf(snapshot));
-      const state = stateOf(snapshot.config);
+      const state: AppState = { settings: httpSettings(snapshot.config), draining: false };
       const app = await createApp({
         ...options,
         ...dependencies,
@@ -175,10 +175,9 @@ export class RegistryServer {
       auth: (config) => this.#dependencies.policy.replace(config),
       logging: (config) => {
         logger.level = levelOf(config);
-        this.#state.requests = config.requests;
       },
-      hosts: (hosts) => {
-        this.#state.hosts = hostsOf(hosts);
+      settings: (config) => {
+        this.#state.settings = httpSettings(config);
       },
       failed: (field) => metrics.reloadFailed(field),
     };
@@ -205,12 +204,4 @@ export function levelOf({ level }: RegistryConfig['logging']): LogLevel {
 
 function keyPairOf({ certificate, key }: LoadedCertificate, { http }: RegistryConfig): KeyPair {
   return { certificate, key, minVersion: http.tls?.minVersion === 'TLS13' ? 'TLSv1.3' : 'TLSv1.2' };
-}
-
-function stateOf({ logging, http }: RegistryConfig): AppState {
-  return { requests: logging.requests, hosts: hostsOf(http.hosts), draining: false };
-}
-
-function hostsOf(hosts: readonly string[]): ReadonlySet<string> {
-  return new Set(hosts.map((host) => normalizeHost(host)));
 }

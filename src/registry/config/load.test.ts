@@ -20,12 +20,16 @@ describe('parseConfig', () => {
   it('fills in the defaults', () => {
     const config = parse('storage: {driver: memory}\nauth: {anonymous: Pull}\n');
 
-    expect(config).toEqual({
+    expect(config).toMatchObject({
       storage: { driver: 'memory' },
-      http: { listen: '0.0.0.0:5000', hosts: [], drainSeconds: 25 },
+      http: { listen: '0.0.0.0:5000', hosts: [], trustedProxies: [], drainSeconds: 25 },
       ops: { listen: '0.0.0.0:9090' },
       auth: { anonymous: 'Pull', anonymousDelete: false },
       logging: { level: 'Info', requests: 'All' },
+      limits: { read: { maxRunning: 1024 }, perClient: { burst: 100 }, maxManifestBytes: 4 << 20 },
+      delete: { enabled: true },
+      manifests: { allowSparse: false },
+      uploads: { purgeAfterSeconds: 604_800 },
     });
   });
 

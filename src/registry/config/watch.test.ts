@@ -41,7 +41,7 @@ async function setUp() {
     },
     auth: ({ anonymous }) => seen.push(`anonymous ${anonymous}`),
     logging: ({ level }) => seen.push(`level ${level}`),
-    hosts: (hosts) => seen.push(`hosts ${hosts.join()}`),
+    settings: ({ http }) => seen.push(`hosts ${http.hosts.join()}`),
     failed: (field) => failures.push(field),
   };
   const source = fileSource(file);

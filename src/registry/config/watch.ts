@@ -18,7 +18,8 @@ export interface ReloadTargets {
   htpasswd(files: readonly { readonly path: string; readonly text: string }[]): void;
   auth(config: RegistryConfig['auth']): void;
   logging(config: RegistryConfig['logging']): void;
-  hosts(hosts: readonly string[]): void;
+  /** Everything else that can be taken over. */
+  settings(config: RegistryConfig): void;
   /** A value could not be taken over; for the metrics. */
   failed(field: string): void;
 }
@@ -141,7 +142,7 @@ export class ConfigWatcher {
         if (certificate) targets.certificate(certificate);
       }),
       this.#try('logging', () => targets.logging(config.logging)),
-      this.#try('http.hosts', () => targets.hosts(config.http.hosts)),
+      this.#try('http', () => targets.settings(config)),
     ];
   }
 

@@ -17,7 +17,15 @@ import type { RepositoryName, Tag, UploadId } from './names.ts';
  *     _uploads/<uuid>/data                             unfinished bytes, where the driver keeps them as a file
  *     _uploads/<uuid>/startedat                        start of the session, RFC 3339
  *     _uploads/<uuid>/sealed                           complete bytes that are being hashed once more (ours)
+ *     _referrers/<alg>/<subject hex>/<alg>/<hex>       descriptor of a manifest with this subject (ours)
+ *     _referrers/complete                              every manifest of the repository is in that index (ours)
+ *   _catalog/<name>                                    the repository exists (ours)
+ *   _repositories/<alg>/<hex>/<name>                   the repository has this blob (ours)
+ *   _indexes/complete                                  when the last two were compared with the rest (ours)
  * ```
+ *
+ * What is ours is an index: it makes lists fast, is never proof of anything, and is rebuilt when it is missing.
+ * Other servers ignore it. `<name>` in the last three is one segment, see {@link encodeName}.
  *
  * A `link` holds the text of a digest, without a newline, which names the file below `blobs/`. It is the
  * digest of its own path, but for a blob that was pushed by its sha512: distribution stores that below its
@@ -62,6 +70,55 @@ export function uploadSealedKey(name: RepositoryName, id: UploadId): StorageKey 
   return key(`${uploadPrefix(name, id)}sealed`);
 }
 
+/** What one referrer of a subject is; `referrer` need not be in the repository any more. */
+export function referrerKey(name: RepositoryName, subject: Digest, referrer: Digest): StorageKey {
+  return key(`${referrersPrefix(name, subject)}${digestPath(referrer)}`);
+}
+
+export function referrersPrefix(name: RepositoryName, subject: Digest): string {
+  return `${repositoryFolderPrefix(name)}_referrers/${digestPath(subject)}/`;
+}
+
+export function referrersCompleteKey(name: RepositoryName): StorageKey {
+  return key(`${repositoryFolderPrefix(name)}_referrers/complete`);
+}
+
+/** Entries below it are encoded names, in the byte order of the names. */
+export const CATALOG_PREFIX = `${ROOT}/_catalog/`;
+
+export function catalogKey(name: RepositoryName): StorageKey {
+  return key(CATALOG_PREFIX + encodeName(name));
+}
+
+/** Entries below it are encoded names of repositories that may have the blob. */
+export function holdersPrefix(digest: Digest): string {
+  return `${ROOT}/_repositories/${digestPath(digest)}/`;
+}
+
+export function holderKey(digest: Digest, name: RepositoryName): StorageKey {
+  return key(holdersPrefix(digest) + encodeName(name));
+}
+
+export function indexesCompleteKey(): StorageKey {
+  return key(`${ROOT}/_indexes/complete`);
+}
+
+const ENCODED: Readonly<Record<string, string>> = { '-': '+', '.': '-', '/': '.' };
+const DECODED: Readonly<Record<string, string>> = { '+': '-', '-': '.', '.': '/' };
+
+/**
+ * A repository name as one segment of a key. The three separators move down by one place in ASCII, so that the
+ * order of names stays what it is: `-` `.` `/` become `+` `-` `.`
+ */
+export function encodeName(name: RepositoryName): string {
+  return name.replaceAll(/[-./]/g, (separator) => ENCODED[separator] ?? separator);
+}
+
+/** Reverses {@link encodeName}; what comes out is checked by the caller. */
+export function decodeName(segment: string): string {
+  return segment.replaceAll(/[-+.]/g, (separator) => DECODED[separator] ?? separator);
+}
+
 /** A key that a listing found below a prefix of this file. */
 export function listedKey(prefix: string, name: string): StorageKey {
   return key(prefix + name);
@@ -75,11 +132,11 @@ export function repositoryFolderPrefix(path: string): string {
   return path === '' ? REPOSITORIES_PREFIX : `${REPOSITORIES_PREFIX}${path}/`;
 }
 
-function layersPrefix(name: RepositoryName): string {
+export function layersPrefix(name: RepositoryName): string {
   return `${repositoryFolderPrefix(name)}_layers/`;
 }
 
-function manifestsPrefix(name: RepositoryName): string {
+export function manifestsPrefix(name: RepositoryName): string {
   return `${repositoryFolderPrefix(name)}_manifests/`;
 }
 

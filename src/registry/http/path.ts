@@ -13,6 +13,9 @@ import {
 export type Target =
   | { readonly kind: 'base' }
   | { readonly kind: 'catalog' }
+  | { readonly kind: 'discover' }
+  | { readonly kind: 'repository'; readonly repository: RepositoryName }
+  | { readonly kind: 'referrers'; readonly repository: RepositoryName; readonly subject: Digest }
   | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: Digest }
   | { readonly kind: 'uploads'; readonly repository: RepositoryName }
   | { readonly kind: 'upload'; readonly repository: RepositoryName; readonly id: UploadId }
@@ -21,6 +24,15 @@ export type Target =
 
 export type TargetKind = Target['kind'];
 export type TargetOf<K extends TargetKind> = Extract<Target, { kind: K }>;
+
+/** Path of the extension that deletes a whole repository, below `/v2/<name>/`. */
+export const REPOSITORY_EXTENSION = '_registry-operator/repository';
+
+/** No name begins with `_`, so these cannot be repositories. */
+const REGISTRY_WIDE: ReadonlyMap<string, Target> = new Map([
+  ['_catalog', { kind: 'catalog' }],
+  ['_oci/ext/discover', { kind: 'discover' }],
+]);
 
 /** Escapes that would put a separator or a NUL into a segment; also refused when doubly escaped. */
 const FORBIDDEN_ESCAPE = /%(?:25)*(?:2f|5c|00)/i;
@@ -43,7 +55,8 @@ export function parseTarget(url: string): Target | undefined {
   if (path === '/v2/' || path === '/v2') return { kind: 'base' };
   if (!path.startsWith('/v2/')) return undefined;
   const segments = path.slice('/v2/'.length).split('/');
-  if (segments.length === 1) return segments[0] === '_catalog' ? { kind: 'catalog' } : undefined;
+  const registryWide = REGISTRY_WIDE.get(segments.join('/'));
+  if (registryWide || segments.length === 1) return registryWide;
   if (segments.length > 2 && segments.at(-1) === '' && segments.at(-2) === 'uploads') segments.pop();
   if (segments.some((segment) => segment === '' || segment === '.' || segment === '..')) {
     throw new DistributionError('NAME_INVALID');
@@ -83,6 +96,10 @@ function repositoryTarget(segments: readonly string[]): Target | undefined {
       return { kind: 'upload', repository: name(3), id: parseUploadId(last) };
     case 'tags':
       return last === 'list' ? { kind: 'tags', repository: name(2) } : undefined;
+    case 'referrers':
+      return { kind: 'referrers', repository: name(2), subject: parseDigest(last) };
+    case '_registry-operator':
+      return last === 'repository' ? { kind: 'repository', repository: name(2) } : undefined;
     case undefined:
     default:
       return undefined;

@@ -31,6 +31,9 @@ const LABELS: Readonly<Record<TargetKind, string>> = {
   upload: 'blob_upload_chunk',
   manifest: 'manifest',
   tags: 'tags',
+  referrers: 'referrers',
+  repository: 'repository',
+  discover: 'discover',
 };
 
 /**
@@ -54,6 +57,12 @@ export function match(endpoints: Endpoints, target: Target, method: string): Mat
       return bind(endpoints.manifest, target, method);
     case 'tags':
       return bind(endpoints.tags, target, method);
+    case 'referrers':
+      return bind(endpoints.referrers, target, method);
+    case 'repository':
+      return bind(endpoints.repository, target, method);
+    case 'discover':
+      return bind(endpoints.discover, target, method);
     default:
       return unreachable(target);
   }

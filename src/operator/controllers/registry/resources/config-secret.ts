@@ -1,10 +1,9 @@
 import { posix } from 'node:path';
 
-import type { RegistryConfig } from '../../../../api/registry-config.ts';
 import type { Registry } from '../../../../api/v1alpha1/registry.ts';
 import type { KubeObject } from '../../../kube/types.ts';
 import { POD_PLACEMENT } from '../placement.ts';
-import { configBytes } from './config.ts';
+import { configBytes, type ServerConfig } from './config.ts';
 import { ownedMeta } from './labels.ts';
 import { objectNames } from './names.ts';
 import { secretData } from './secret-data.ts';
@@ -13,7 +12,7 @@ import { secretData } from './secret-data.ts';
 export const CONFIG_KEY = posix.basename(POD_PLACEMENT.configFile);
 
 /** The server's configuration. It names files and holds no secret; its host names and buckets are nobody's business. */
-export function configSecret(registry: Registry, config: RegistryConfig): KubeObject {
+export function configSecret(registry: Registry, config: ServerConfig): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'Secret',

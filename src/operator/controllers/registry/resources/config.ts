@@ -1,4 +1,4 @@
-import type { RegistryConfig } from '../../../../api/registry-config.ts';
+import type { RegistryConfigInput } from '../../../../api/registry-config.ts';
 import type { Registry, RegistrySpec } from '../../../../api/v1alpha1/registry.ts';
 import type { Facts } from '../facts.ts';
 import type { Placement } from '../placement.ts';
@@ -13,12 +13,18 @@ const CLOSING_SECONDS = 15;
 /** Most names that the server's configuration takes. */
 const MAX_HOSTS = 128;
 
+/** What this program writes of a configuration. */
+export type ServerConfig = RegistryConfigInput & {
+  readonly http: { readonly hosts: string[]; drainSeconds: number };
+};
+
 /**
- * The configuration of the registry server. This function alone makes it, for Pods and for local mode.
+ * The configuration of the registry server. This function alone makes it, for Pods and for local mode. It holds no
+ * defaults of the server: a Pod may run another version, which would refuse a setting that it does not know.
  *
  * @param facts only the certificate, the Service's addresses and the cluster domain are read
  */
-export function serverConfig(registry: Registry, facts: Facts, placement: Placement): RegistryConfig {
+export function serverConfig(registry: Registry, facts: Facts, placement: Placement): ServerConfig {
   const { spec } = registry;
   return {
     storage: storageConfig(spec.storage, placement),
@@ -55,7 +61,10 @@ function drainSeconds(gracePeriod: number): number {
   return gracePeriod - Math.min(CLOSING_SECONDS, Math.ceil(gracePeriod / 2));
 }
 
-function storageConfig(storage: RegistrySpec['storage'], placement: Placement): RegistryConfig['storage'] {
+function storageConfig(
+  storage: RegistrySpec['storage'],
+  placement: Placement,
+): RegistryConfigInput['storage'] {
   const { s3 } = storage;
   if (s3 === undefined) return { driver: 'filesystem', rootDirectory: placement.dataDir };
   return {
@@ -70,7 +79,7 @@ function storageConfig(storage: RegistrySpec['storage'], placement: Placement): 
   };
 }
 
-function authConfig(auth: RegistrySpec['auth'], placement: Placement): RegistryConfig['auth'] {
+function authConfig(auth: RegistrySpec['auth'], placement: Placement): RegistryConfigInput['auth'] {
   const htpasswdFiles = auth.basic?.htpasswdSecretRefs.map(({ key }, index) =>
     htpasswdFile(placement, index, key),
   );
@@ -88,6 +97,6 @@ function hosts(registry: Registry, facts: Facts): string[] {
 }
 
 /** The configuration file, byte by byte. */
-export function configBytes(config: RegistryConfig): Uint8Array {
+export function configBytes(config: ServerConfig): Uint8Array {
   return Buffer.from(`${JSON.stringify(config, undefined, 2)}\n`);
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 
 import { CREDENTIAL_FILES, loadedHash, reloadedFiles } from '../../../../api/loaded-hash.ts';
-import { type RegistryConfig, restartSettings } from '../../../../api/registry-config.ts';
+import { restartSettings } from '../../../../api/registry-config.ts';
 import type { Registry } from '../../../../api/v1alpha1/registry.ts';
 import { hashOf } from '../../../../shared/json.ts';
 import type { Facts } from '../facts.ts';
 import type { Placement } from '../placement.ts';
-import { configBytes, htpasswdFile, tlsFiles } from './config.ts';
+import { configBytes, htpasswdFile, type ServerConfig, tlsFiles } from './config.ts';
 
 /**
  * The files that the configuration names, by path: certificate, key, htpasswd, credentials and the CA bundle.
@@ -27,13 +27,13 @@ export function referencedFiles(
 }
 
 /** What `/readyz?verbose` of a pod says as soon as it has loaded this configuration and these files. */
-export function wantedHash(config: RegistryConfig, files: ReadonlyMap<string, Uint8Array>): string {
+export function wantedHash(config: ServerConfig, files: ReadonlyMap<string, Uint8Array>): string {
   const contents = reloadedFiles(config).map((path) => [path, files.get(path) ?? new Uint8Array()] as const);
   return loadedHash(configBytes(config), new Map(contents));
 }
 
 /** Changes when something does that a running server cannot take over. */
-export function restartHash(config: RegistryConfig, files: ReadonlyMap<string, Uint8Array>): string {
+export function restartHash(config: ServerConfig, files: ReadonlyMap<string, Uint8Array>): string {
   const caFile = config.storage.driver === 's3' ? config.storage.caBundleFile : undefined;
   const caBundle = caFile === undefined ? undefined : files.get(caFile);
   return hashOf({
