@@ -7,18 +7,21 @@
  *   node scripts/setup.mjs test [TIER ...]          run the tests
  *   node scripts/setup.mjs image [--output FILE]    make the container image
  *   node scripts/setup.mjs cluster up|down|status   a one-node cluster with the operator installed
+ *   node scripts/setup.mjs fuzz [OPTION ...]        send the registry server random input
+ *   node scripts/setup.mjs crash [OPTION ...]       kill the registry server under load
  */
 import { dirname } from 'node:path';
 
 import { image } from './setup/build.mjs';
 import { cluster } from './setup/cluster.mjs';
+import { crash, fuzz } from './setup/long-tests.mjs';
 import { CACHE } from './setup/paths.mjs';
 import { SetupError } from './setup/report.mjs';
 import { start } from './setup/start.mjs';
 import { test } from './setup/test.mjs';
 
 const USAGE =
-  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | image [--output FILE] | cluster up|down|status';
+  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | image [--output FILE] | cluster up|down|status | fuzz | crash';
 
 /** @returns {Promise<number>} exit status of the process */
 async function main([command, ...args]) {
@@ -31,6 +34,10 @@ async function main([command, ...args]) {
       return image(args);
     case 'cluster':
       return cluster(args);
+    case 'fuzz':
+      return fuzz(args);
+    case 'crash':
+      return crash(args);
     default:
       throw new SetupError(USAGE);
   }
