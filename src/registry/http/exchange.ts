@@ -32,6 +32,8 @@ export class Exchange {
   readonly startedAt: number;
   /** Kept because the socket may be gone when it is asked for. */
   readonly remoteAddress: string | undefined;
+  /** Address of the client: that of the connection, unless a trusted proxy has told another one. */
+  clientAddress: string;
   /** What the request was found to be; undefined when it is nothing that this server knows. */
   match: Match | undefined;
   /** Name of a user whose password was right. */
@@ -53,6 +55,7 @@ export class Exchange {
     this.id = start.id;
     this.startedAt = start.startedAt;
     this.remoteAddress = request.raw.socket?.remoteAddress;
+    this.clientAddress = this.remoteAddress ?? '';
   }
 
   get method(): string {

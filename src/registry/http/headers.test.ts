@@ -1,8 +1,9 @@
+import Fastify from 'fastify';
 import { describe, expect, it, test } from 'vitest';
 
 import { parseDigest } from '../distribution/digest.ts';
 import { parseRepositoryName, parseUploadId } from '../distribution/reference.ts';
-import { matchesEtag, uploadHeaders } from './headers.ts';
+import { addWarning, matchesEtag, uploadHeaders } from './headers.ts';
 
 const DIGEST = parseDigest(`sha256:${'a'.repeat(64)}`);
 const OTHER = `sha256:${'b'.repeat(64)}`;
@@ -42,3 +43,38 @@ describe('uploadHeaders', () => {
     );
   });
 });
+
+describe('addWarning', () => {
+  test.each([
+    ['moved to b.example', '299 - "moved to b.example"'],
+    [String.raw`say "a\b"`, String.raw`299 - "say \"a\\b\""`],
+    ['two\r\nX-Evil: lines', '299 - "two??X-Evil: lines"'],
+    ['grün 🌱', '299 - "gr?n ?"'],
+  ])('sends %j', async (text, expected) => {
+    expect(await warningsOf([text])).toEqual([expected]);
+  });
+
+  it('sends several as several headers', async () => {
+    expect(await warningsOf(['one', 'two'])).toEqual(['299 - "one"', '299 - "two"']);
+  });
+
+  it('leaves out what goes beyond 4096 bytes', async () => {
+    const long = 'x'.repeat(4000);
+    expect(await warningsOf(['one', long, long, 'two'])).toEqual([
+      '299 - "one"',
+      `299 - "${long}"`,
+      '299 - "two"',
+    ]);
+  });
+});
+
+/** The Warning headers of an answer to which these texts were added. */
+async function warningsOf(texts: readonly string[]): Promise<unknown> {
+  const app = Fastify();
+  app.get('/', async (_request, reply) => {
+    for (const text of texts) addWarning({ reply }, text);
+    return {};
+  });
+  const { headers } = await app.inject('/');
+  return headers['warning'];
+}

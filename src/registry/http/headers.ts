@@ -1,3 +1,5 @@
+import type { FastifyReply } from 'fastify';
+
 import type { Digest } from '../distribution/digest.ts';
 import type { UploadStatus } from '../distribution/errors.ts';
 import type { RepositoryName } from '../distribution/reference.ts';
@@ -38,4 +40,22 @@ export function uploadHeaders(upload: UploadStatus): Record<string, string> {
     range: `0-${Math.max(0, upload.offset - 1)}`,
     'docker-upload-uuid': upload.id,
   };
+}
+
+/** What a server may send in all its warnings together, in bytes (OCI dist-spec, "Warnings"). */
+const MAX_WARNING_BYTES = 4096;
+
+/**
+ * Adds a `Warning` header, which clients show to their users (OCI dist-spec, "Warnings"). What is not printable
+ * ASCII becomes a question mark, because the text may quote what a client has sent. One that does not fit into the
+ * 4096 bytes that the specification allows is left out.
+ */
+export function addWarning({ reply }: { readonly reply: FastifyReply }, text: string): void {
+  const printable = text.replaceAll(/[^\x20-\x7e]/gu, '?').replaceAll(/["\\]/g, String.raw`\$&`);
+  const all = [...warnings(reply.getHeader('warning')), `299 - "${printable}"`];
+  if (all.join('').length <= MAX_WARNING_BYTES) reply.header('warning', all);
+}
+
+function warnings(header: unknown): string[] {
+  return Array.isArray(header) ? header.map(String) : [];
 }
