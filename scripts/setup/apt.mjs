@@ -17,7 +17,8 @@ const PACKAGES = {
     'iproute2',
   ],
   'to start and look at processes': ['procps', 'util-linux', 'curl', 'openssl'],
-  'registry clients': ['skopeo', 'docker.io', 'apache2-utils'],
+  'registry clients': ['skopeo', 'docker.io', 'buildah', 'podman', 'apache2-utils'],
+  'another registry, to read and write its folders': ['docker-registry'],
   'an S3 server (Ceph)': ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-common'],
   'to check metrics': ['prometheus'],
 };

@@ -7,11 +7,19 @@ import { CACHE, ROOT } from './paths.mjs';
 import { runLogged } from './process.mjs';
 import { provide } from './tool-store.mjs';
 
-/** Programs that are built from a published module; the longest build last. */
+/** Programs that are built from a published module; `file` is what Go calls one. The longest build comes last. */
 const PROGRAMS = [
   { name: 'crane', version: 'v0.22.1', package: 'github.com/google/go-containerregistry/cmd/crane' },
+  { name: 'regctl', version: 'v0.11.7', package: 'github.com/regclient/regclient/cmd/regctl' },
   { name: 'versitygw', version: 'v1.7.0', package: 'github.com/versity/versitygw/cmd/versitygw' },
+  {
+    name: 'distribution',
+    version: 'v3.1.2',
+    package: 'github.com/distribution/distribution/v3/cmd/registry',
+    file: 'registry',
+  },
   { name: 'helm', version: 'v3.22.0', package: 'helm.sh/helm/v3/cmd/helm' },
+  { name: 'cosign', version: 'v3.1.3', package: 'github.com/sigstore/cosign/v3/cmd/cosign' },
 ];
 
 const KUBE_MODULE = 'test/cluster/tools';
@@ -53,10 +61,10 @@ export async function installGoTools({ nice }) {
   return made.includes(true);
 }
 
-function provideProgram({ name, version, package: path }, go, build) {
+function provideProgram({ name, version, package: path, file = name }, go, build) {
   const tool = {
     key: `${name}-${version}-${go.version}`,
-    programs: { [name]: name },
+    programs: { [name]: file },
     title: `building ${name} ${version} (first time only)`,
   };
   return provide(tool, (folder) =>
