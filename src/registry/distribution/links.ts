@@ -1,7 +1,7 @@
 import type { CallOptions, StorageDriver, StorageKey } from '../storage/driver.ts';
 import { isStorageError } from '../storage/errors.ts';
 import { algorithmOf, type Digest, isDigest } from './digest.ts';
-import { layerLinkKey, MAX_LINK_BYTES } from './layout.ts';
+import { catalogKey, holderKey, layerLinkKey, MAX_LINK_BYTES, revisionLinkKey } from './layout.ts';
 import type { RepositoryName } from './names.ts';
 import type { ServiceLogger } from './service-dependencies.ts';
 
@@ -47,14 +47,40 @@ export class Links {
   }
 
   /**
-   * Makes stored content a blob of the repository.
+   * Makes stored content a blob of the repository, and notes both in the indexes.
    *
    * @param digest as the client names it
    * @param target the digest below which the content is stored
    */
   async linkLayer(name: RepositoryName, digest: Digest, target: Digest, call: CallOptions): Promise<void> {
-    if (target !== digest) await this.write(layerLinkKey(name, target), target, call);
-    await this.write(layerLinkKey(name, digest), target, call);
+    if (target !== digest) await this.#linkLayer(name, target, target, call);
+    await this.#linkLayer(name, digest, target, call);
+  }
+
+  /**
+   * Makes stored content a manifest of the repository, and notes the repository in the index.
+   *
+   * The entry comes after the link: who removes it looks for links afterwards, so that either sees the other,
+   * and what was pushed as a whole is listed. The entry is there nearly always, from the layers.
+   */
+  async linkRevision(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
+    await this.write(revisionLinkKey(name, digest), digest, call);
+    await this.#noteRepository(name, call);
+  }
+
+  /** At the same time, because each takes as long as the other; should an entry be lost, a later link notes it. */
+  async #linkLayer(name: RepositoryName, digest: Digest, target: Digest, call: CallOptions): Promise<void> {
+    await settled([
+      this.write(layerLinkKey(name, digest), target, call),
+      this.#storage.put(holderKey(digest, name), EMPTY, call),
+      this.#noteRepository(name, call),
+    ]);
+  }
+
+  /** Looks every time: another replica may have deleted the repository since this one last knew it. */
+  async #noteRepository(name: RepositoryName, call: CallOptions): Promise<void> {
+    const key = catalogKey(name);
+    if ((await this.#storage.stat(key, call)) === undefined) await this.#storage.put(key, EMPTY, call);
   }
 
   async #readText(key: StorageKey, call: CallOptions): Promise<string | undefined> {
@@ -66,4 +92,13 @@ export class Links {
       return '';
     }
   }
+}
+
+/** An entry of an index says everything by its key. */
+const EMPTY = new Uint8Array();
+
+/** Waits for the end of all, so that nothing is written any more when a failure is told. */
+async function settled(tasks: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(tasks)).find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
