@@ -12,7 +12,7 @@ import { finish } from './http/finished.ts';
 import { logAccess } from './http/hooks/access-log.ts';
 import { authorize } from './http/hooks/authorize.ts';
 import { countEnd, countStart } from './http/hooks/metrics.ts';
-import { beginExchange, matchExchange } from './http/hooks/request-context.ts';
+import { beginExchange, introduce, matchExchange } from './http/hooks/request-context.ts';
 import { checkNamespace } from './http/namespace.ts';
 import { createNodeServer, type KeyPair, type NodeServer } from './http/node-server.ts';
 import type { Endpoints } from './http/router.ts';
@@ -112,6 +112,7 @@ function addHooks(fastify: FastifyInstance, dependencies: AppDependencies): void
 function begin(request: FastifyRequest, reply: FastifyReply, dependencies: AppDependencies): Exchange {
   const { clock, logger, metrics, newId, state } = dependencies;
   const exchange = beginExchange(request, reply, { newId, monotonic: clock.monotonic });
+  introduce(exchange, state.settings);
   exchange.response.once('close', () => {
     const finished = finish(exchange, clock.monotonic());
     countEnd(finished, metrics);

@@ -32,11 +32,12 @@ export function errorBody({ code, message, detail }: DistributionError): object 
   return { errors: [{ code, message, ...(detail === undefined ? {} : { detail }) }] };
 }
 
-function errorHeaders({ reply }: Exchange, error: DistributionError): Record<string, string> {
-  if (error instanceof RangeInvalid) return uploadHeaders(error.upload);
+function errorHeaders(exchange: Exchange, error: DistributionError): Record<string, string> {
+  if (error instanceof RangeInvalid) return uploadHeaders(exchange, error.upload);
   if (error instanceof MethodNotAllowed) return { allow: error.allowed.join(', ') };
   const temporary = error.status === 429 || error.status === 503;
-  if (temporary && !reply.hasHeader('retry-after')) return { 'retry-after': String(RETRY_AFTER_SECONDS) };
+  if (temporary && !exchange.reply.hasHeader('retry-after'))
+    return { 'retry-after': String(RETRY_AFTER_SECONDS) };
   return {};
 }
 

@@ -30,10 +30,15 @@ export class Exchange {
   readonly id: string;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
-  /** Kept because the socket may be gone when it is asked for. */
-  readonly remoteAddress: string | undefined;
-  /** Address of the client: that of the connection, unless a trusted proxy has told another one. */
+  /**
+   * Address of the client: that of the connection, unless a trusted proxy has told another one. Kept because the
+   * socket may be gone when it is asked for; empty when it was so from the start.
+   */
   clientAddress: string;
+  /** The Host that a trusted proxy was asked for. */
+  forwardedHost: string | undefined;
+  /** What goes before every path in Location and Link; see `locationOf`. */
+  baseUrl = '';
   /** What the request was found to be; undefined when it is nothing that this server knows. */
   match: Match | undefined;
   /** Name of a user whose password was right. */
@@ -54,8 +59,7 @@ export class Exchange {
     this.reply = reply;
     this.id = start.id;
     this.startedAt = start.startedAt;
-    this.remoteAddress = request.raw.socket?.remoteAddress;
-    this.clientAddress = this.remoteAddress ?? '';
+    this.clientAddress = request.raw.socket?.remoteAddress ?? '';
   }
 
   get method(): string {

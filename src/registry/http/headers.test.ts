@@ -34,11 +34,11 @@ describe('uploadHeaders', () => {
     [1, '0-0'],
     [1024, '0-1023'],
   ])('tells the range of %i bytes', (offset, range) => {
-    expect(uploadHeaders({ ...upload, offset })['range']).toBe(range);
+    expect(uploadHeaders({ baseUrl: '' }, { ...upload, offset })['range']).toBe(range);
   });
 
   it('keeps the state in the path', () => {
-    expect(uploadHeaders({ ...upload, offset: 0 })['location']).toBe(
+    expect(uploadHeaders({ baseUrl: '' }, { ...upload, offset: 0 })['location']).toBe(
       '/v2/a/b/blobs/uploads/0b8a6b4e-58a1-4c9f-9f3a-6a2f2d3c4b5a',
     );
   });

@@ -3,6 +3,8 @@ import type { FastifyReply } from 'fastify';
 import type { Digest } from '../distribution/digest.ts';
 import type { UploadStatus } from '../distribution/errors.ts';
 import type { RepositoryName } from '../distribution/reference.ts';
+import type { Exchange } from './exchange.ts';
+import { locationOf } from './location.ts';
 
 /** Content behind a digest never changes. */
 export const IMMUTABLE = 'max-age=31536000';
@@ -22,21 +24,24 @@ export function matchesEtag(header: string | undefined, digest: Digest): boolean
   });
 }
 
-export function blobLocation(repository: RepositoryName, digest: Digest): string {
-  return `/v2/${repository}/blobs/${digest}`;
+export function blobLocation(exchange: Exchange, repository: RepositoryName, digest: Digest): string {
+  return locationOf(exchange, `/v2/${repository}/blobs/${digest}`);
 }
 
-export function manifestLocation(repository: RepositoryName, digest: Digest): string {
-  return `/v2/${repository}/manifests/${digest}`;
+export function manifestLocation(exchange: Exchange, repository: RepositoryName, digest: Digest): string {
+  return locationOf(exchange, `/v2/${repository}/manifests/${digest}`);
 }
 
 /**
  * Where an upload goes on and what it has. The state is in the path, because some clients drop a query. Before
  * the first byte the range is `0-0`, as distribution says it.
  */
-export function uploadHeaders(upload: UploadStatus): Record<string, string> {
+export function uploadHeaders(
+  exchange: Pick<Exchange, 'baseUrl'>,
+  upload: UploadStatus,
+): Record<string, string> {
   return {
-    location: `/v2/${upload.repository}/blobs/uploads/${upload.id}`,
+    location: locationOf(exchange, `/v2/${upload.repository}/blobs/uploads/${upload.id}`),
     range: `0-${Math.max(0, upload.offset - 1)}`,
     'docker-upload-uuid': upload.id,
   };

@@ -10,7 +10,7 @@ export interface HttpSettings {
   /** Names of this registry besides the Host of a request, as `normalizeHost` makes them. */
   readonly hosts: ReadonlySet<string>;
   /** How clients outside reach this registry. */
-  readonly externalUrl: URL | undefined;
+  readonly external: ExternalUrl | undefined;
   /** Peers whose forwarding headers count. */
   readonly trustedProxies: BlockList;
   /** Text for a `Warning` header of every answer. */
@@ -20,20 +20,32 @@ export interface HttpSettings {
   readonly limits: LimitsConfig;
 }
 
+export interface ExternalUrl {
+  /** As `normalizeHost` makes it. */
+  readonly host: string;
+  /** Scheme, host and path, without a slash at the end. */
+  readonly baseUrl: string;
+}
+
 export function httpSettings(config: RegistryConfig): HttpSettings {
   const { http, logging, limits, manifests } = config;
-  const externalUrl = http.externalURL === undefined ? undefined : new URL(http.externalURL);
-  const names = [...http.hosts, ...(externalUrl ? [externalUrl.host] : [])];
+  const external = externalUrl(http.externalURL);
   return {
     requests: logging.requests,
-    hosts: new Set(names.map((host) => normalizeHost(host))),
-    externalUrl,
+    hosts: new Set([...http.hosts.map((host) => normalizeHost(host)), ...(external ? [external.host] : [])]),
+    external,
     trustedProxies: networks(http.trustedProxies),
     warning: http.warning,
     deleteEnabled: config.delete.enabled,
     allowSparse: manifests.allowSparse,
     limits,
   };
+}
+
+function externalUrl(text: string | undefined): ExternalUrl | undefined {
+  if (text === undefined) return undefined;
+  const { host, origin, pathname } = new URL(text);
+  return { host: normalizeHost(host), baseUrl: `${origin}${pathname.replace(/\/+$/, '')}` };
 }
 
 function networks(entries: readonly string[]): BlockList {

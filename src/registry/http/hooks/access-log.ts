@@ -22,7 +22,7 @@ export function logAccess(
       bytes: sentBytes,
       received: exchange.receivedBytes,
       durationMs: Math.round(milliseconds * 1000) / 1000,
-      remoteAddress: exchange.remoteAddress,
+      remoteAddress: exchange.clientAddress || undefined,
       user: exchange.user,
       userAgent: clip(exchange.request.headers['user-agent']),
       ns: namespace === null ? undefined : clip(namespace),

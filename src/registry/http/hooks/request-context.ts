@@ -2,14 +2,31 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import { DistributionError } from '../../distribution/errors.ts';
 import { Exchange } from '../exchange.ts';
+import { originOf } from '../forwarded.ts';
+import { addWarning } from '../headers.ts';
+import { baseUrlOf } from '../location.ts';
 import { parseTarget } from '../path.ts';
 import { match, type Endpoints } from '../router.ts';
+import type { HttpSettings } from '../settings.ts';
 
 export interface BeginDependencies {
   /** Makes request ids. */
   readonly newId: () => string;
   /** Milliseconds on the monotonic clock. */
   readonly monotonic: () => number;
+}
+
+/**
+ * Tells who is at the other end, behind proxies that are trusted, and by which name it came; and gives the answer
+ * what the configuration wants in every one.
+ */
+export function introduce(exchange: Exchange, settings: HttpSettings): void {
+  const { headers } = exchange.request;
+  const { client, host } = originOf(exchange.clientAddress, headers, settings.trustedProxies);
+  exchange.clientAddress = client;
+  exchange.forwardedHost = host;
+  exchange.baseUrl = baseUrlOf([headers.host, host], settings.external);
+  if (settings.warning !== undefined) addWarning(exchange, settings.warning);
 }
 
 export interface MatchDependencies {

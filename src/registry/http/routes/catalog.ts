@@ -1,5 +1,6 @@
 import type { CatalogService } from '../../distribution/catalog-service.ts';
 import type { Exchange } from '../exchange.ts';
+import { locationOf } from '../location.ts';
 import { nextLink, parsePage } from '../pagination.ts';
 import { respond } from '../respond.ts';
 import type { Endpoint } from '../router.ts';
@@ -18,7 +19,10 @@ async function listRepositories(service: Pick<CatalogService, 'list'>, exchange:
   const { repositories, more } = await service.list(page, exchange);
   const last = repositories.at(-1);
   if (more && last !== undefined) {
-    reply.header('link', nextLink('/v2/_catalog', query, { n: page.n ?? repositories.length, last }));
+    reply.header(
+      'link',
+      nextLink(locationOf(exchange, '/v2/_catalog'), query, { n: page.n ?? repositories.length, last }),
+    );
   }
   respond(exchange, { status: 200, body: { repositories } });
 }

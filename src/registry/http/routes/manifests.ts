@@ -65,7 +65,7 @@ async function putManifest(
   respond(exchange, {
     status: 201,
     headers: {
-      location: manifestLocation(repository, descriptor.digest),
+      location: manifestLocation(exchange, repository, descriptor.digest),
       'docker-content-digest': descriptor.digest,
     },
   });

@@ -1,5 +1,6 @@
 import type { TagService } from '../../distribution/tag-service.ts';
 import type { Exchange } from '../exchange.ts';
+import { locationOf } from '../location.ts';
 import { nextLink, parsePage } from '../pagination.ts';
 import type { TargetOf } from '../path.ts';
 import { respond } from '../respond.ts';
@@ -23,7 +24,13 @@ async function listTags(
   const { tags, more } = await service.list(repository, page, exchange);
   const last = tags.at(-1);
   if (more && last !== undefined) {
-    reply.header('link', nextLink(`/v2/${repository}/tags/list`, query, { n: page.n ?? tags.length, last }));
+    reply.header(
+      'link',
+      nextLink(locationOf(exchange, `/v2/${repository}/tags/list`), query, {
+        n: page.n ?? tags.length,
+        last,
+      }),
+    );
   }
   respond(exchange, { status: 200, body: { name: repository, tags } });
 }

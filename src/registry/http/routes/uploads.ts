@@ -49,7 +49,7 @@ async function startUpload(
   if (mounted) return sendCreated(exchange, repository, mounted.digest);
   const algorithm = algorithmOf(query);
   const upload = await uploads.start(repository, { signal: exchange.signal, ...algorithm });
-  respond(exchange, { status: 202, headers: uploadHeaders(upload) });
+  respond(exchange, { status: 202, headers: uploadHeaders(exchange, upload) });
 }
 
 /**
@@ -80,7 +80,7 @@ async function appendChunk(
 ): Promise<void> {
   checkContentType(exchange);
   const upload = await uploads.append(repository, id, uploadBody(exchange), exchange);
-  respond(exchange, { status: 202, headers: uploadHeaders(upload) });
+  respond(exchange, { status: 202, headers: uploadHeaders(exchange, upload) });
 }
 
 async function completeUpload(
@@ -103,7 +103,7 @@ async function uploadStatus(
   { repository, id }: TargetOf<'upload'>,
 ): Promise<void> {
   const upload = await uploads.status(repository, id, exchange);
-  respond(exchange, { status: 204, headers: uploadHeaders(upload) });
+  respond(exchange, { status: 204, headers: uploadHeaders(exchange, upload) });
 }
 
 async function cancelUpload(
@@ -118,7 +118,7 @@ async function cancelUpload(
 function sendCreated(exchange: Exchange, repository: RepositoryName, digest: Digest): void {
   respond(exchange, {
     status: 201,
-    headers: { location: blobLocation(repository, digest), 'docker-content-digest': digest },
+    headers: { location: blobLocation(exchange, repository, digest), 'docker-content-digest': digest },
   });
 }
 
