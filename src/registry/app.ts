@@ -92,7 +92,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
 function addHooks(fastify: FastifyInstance, dependencies: AppDependencies): void {
   const { logger, metrics, policy, state } = dependencies;
   const endpoints = createEndpoints(dependencies.services);
-  const context = { endpoints, draining: () => state.draining };
+  const context = { endpoints, draining: () => state.draining, settings: () => state.settings };
   fastify.addHook('onRequest', (request, reply, done) => {
     const exchange = begin(request, reply, dependencies);
     const problem = problemOf(() => matchExchange(exchange, context));

@@ -39,38 +39,44 @@ const LABELS: Readonly<Record<TargetKind, string>> = {
 /**
  * Finds the route of a request.
  *
+ * @param deletes whether anything may be deleted; this is the one place that says no for every endpoint
  * @throws MethodNotAllowed
  */
-export function match(endpoints: Endpoints, target: Target, method: string): Match {
+export function match(endpoints: Endpoints, target: Target, method: string, deletes: boolean): Match {
   switch (target.kind) {
     case 'base':
-      return bind(endpoints.base, target, method);
+      return bind(endpoints.base, target, method, deletes);
     case 'catalog':
-      return bind(endpoints.catalog, target, method);
+      return bind(endpoints.catalog, target, method, deletes);
     case 'blob':
-      return bind(endpoints.blob, target, method);
+      return bind(endpoints.blob, target, method, deletes);
     case 'uploads':
-      return bind(endpoints.uploads, target, method);
+      return bind(endpoints.uploads, target, method, deletes);
     case 'upload':
-      return bind(endpoints.upload, target, method);
+      return bind(endpoints.upload, target, method, deletes);
     case 'manifest':
-      return bind(endpoints.manifest, target, method);
+      return bind(endpoints.manifest, target, method, deletes);
     case 'tags':
-      return bind(endpoints.tags, target, method);
+      return bind(endpoints.tags, target, method, deletes);
     case 'referrers':
-      return bind(endpoints.referrers, target, method);
+      return bind(endpoints.referrers, target, method, deletes);
     case 'repository':
-      return bind(endpoints.repository, target, method);
+      return bind(endpoints.repository, target, method, deletes);
     case 'discover':
-      return bind(endpoints.discover, target, method);
+      return bind(endpoints.discover, target, method, deletes);
     default:
       return unreachable(target);
   }
 }
 
-function bind<K extends TargetKind>(endpoint: Endpoint<K>, target: TargetOf<K>, method: string): Match {
+function bind<K extends TargetKind>(
+  endpoint: Endpoint<K>,
+  target: TargetOf<K>,
+  method: string,
+  deletes: boolean,
+): Match {
   const route = endpoint.get(method);
-  if (!route) throw new MethodNotAllowed([...endpoint.keys()]);
+  if (!route || (route.action === 'delete' && !deletes)) throw notAllowed(endpoint, route, deletes);
   return {
     label: LABELS[target.kind],
     action: route.action,
@@ -78,13 +84,25 @@ function bind<K extends TargetKind>(endpoint: Endpoint<K>, target: TargetOf<K>, 
   };
 }
 
+function notAllowed(
+  endpoint: ReadonlyMap<string, { readonly action: Action }>,
+  route: object | undefined,
+  deletes: boolean,
+): MethodNotAllowed {
+  const allowed = [...endpoint].filter(([, { action }]) => deletes || action !== 'delete');
+  return new MethodNotAllowed(
+    allowed.map(([method]) => method),
+    route ? 'deleting is switched off in this registry (delete.enabled)' : 'the method is not supported here',
+  );
+}
+
 /** 405, with the methods that the endpoint has. */
 export class MethodNotAllowed extends DistributionError {
   override readonly name = 'MethodNotAllowed';
   readonly allowed: readonly string[];
 
-  constructor(allowed: readonly string[]) {
-    super('UNSUPPORTED', { message: 'the method is not supported here' });
+  constructor(allowed: readonly string[], message: string) {
+    super('UNSUPPORTED', { message });
     this.allowed = allowed;
   }
 }

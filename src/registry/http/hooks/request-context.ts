@@ -33,6 +33,7 @@ export interface MatchDependencies {
   readonly endpoints: Endpoints;
   /** True once the server is stopping. */
   readonly draining: () => boolean;
+  readonly settings: () => HttpSettings;
 }
 
 /** An id that a proxy in front may have given; anything else could forge log lines or be used to flood them. */
@@ -64,5 +65,6 @@ export function matchExchange(exchange: Exchange, dependencies: MatchDependencie
   if (dependencies.draining()) exchange.response.shouldKeepAlive = false;
   const target = parseTarget(exchange.request.url ?? '/');
   if (!target) throw new DistributionError('UNSUPPORTED', { status: 404, message: 'no such endpoint' });
-  exchange.match = match(dependencies.endpoints, target, exchange.method);
+  const { deleteEnabled } = dependencies.settings();
+  exchange.match = match(dependencies.endpoints, target, exchange.method, deleteEnabled);
 }
