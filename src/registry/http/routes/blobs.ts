@@ -1,12 +1,13 @@
-import type { BlobService } from '../../distribution/blob-service.ts';
+import type { BlobService, OpenBlob } from '../../distribution/blob-service.ts';
 import type { Descriptor } from '../../distribution/descriptor.ts';
 import { DistributionError } from '../../distribution/errors.ts';
 import type { ByteRange } from '../../storage/driver.ts';
 import { streamBlob } from '../blob-stream.ts';
 import type { Exchange } from '../exchange.ts';
 import { etag, IMMUTABLE, matchesEtag } from '../headers.ts';
+import { MultipartReader } from '../multipart.ts';
 import type { TargetOf } from '../path.ts';
-import { parseRange } from '../range.ts';
+import { parseRanges } from '../range.ts';
 import { respond } from '../respond.ts';
 import type { Endpoint } from '../router.ts';
 
@@ -35,19 +36,40 @@ async function getBlob(
   { repository, digest }: TargetOf<'blob'>,
 ): Promise<void> {
   const { headers } = exchange.request;
-  let range: ByteRange | undefined;
-  if (headers.range !== undefined || headers['if-none-match'] !== undefined) {
-    const descriptor = await blobs.stat(repository, digest, exchange);
-    if (isNotModified(exchange, descriptor)) return sendNotModified(exchange, descriptor);
-    range = rangeOf(exchange, descriptor);
-  }
-  const { descriptor, reader } = await blobs.open(repository, digest, range, exchange);
-  const partial = range && { 'content-range': `bytes ${range.start}-${range.end}/${descriptor.size}` };
-  const head = {
-    status: range ? 206 : 200,
-    headers: { ...blobHeaders(descriptor, reader.size), ...partial },
+  const open: OpenRange = (range) => blobs.open(repository, digest, range, exchange);
+  if (headers.range === undefined && headers['if-none-match'] === undefined) return sendWhole(exchange, open);
+  const descriptor = await blobs.stat(repository, digest, exchange);
+  if (isNotModified(exchange, descriptor)) return sendNotModified(exchange, descriptor);
+  const [range, ...others] = rangesOf(exchange, descriptor);
+  if (range === undefined) return sendWhole(exchange, open);
+  if (others.length === 0) return sendRange(exchange, range, open);
+  return sendRanges(exchange, { descriptor, ranges: [range, ...others] }, open);
+}
+
+type OpenRange = (range?: ByteRange) => Promise<OpenBlob>;
+
+async function sendWhole(exchange: Exchange, open: OpenRange): Promise<void> {
+  const { descriptor, reader } = await open();
+  await streamBlob(exchange, { status: 200, headers: blobHeaders(descriptor, reader.size) }, reader);
+}
+
+async function sendRange(exchange: Exchange, range: ByteRange, open: OpenRange): Promise<void> {
+  const { descriptor, reader } = await open(range);
+  const headers = {
+    ...blobHeaders(descriptor, reader.size),
+    'content-range': `bytes ${range.start}-${range.end}/${descriptor.size}`,
   };
-  await streamBlob(exchange, head, reader);
+  await streamBlob(exchange, { status: 206, headers }, reader);
+}
+
+async function sendRanges(
+  exchange: Exchange,
+  { descriptor, ranges }: { descriptor: Descriptor; ranges: readonly ByteRange[] },
+  open: OpenRange,
+): Promise<void> {
+  const reader = new MultipartReader(descriptor, ranges, async (range) => (await open(range)).reader);
+  const headers = { ...blobHeaders(descriptor, reader.size), 'content-type': reader.mediaType };
+  await streamBlob(exchange, { status: 206, headers }, reader);
 }
 
 async function deleteBlob(
@@ -59,12 +81,13 @@ async function deleteBlob(
   respond(exchange, { status: 202, headers: { 'docker-content-digest': digest } });
 }
 
-function rangeOf({ request, reply }: Exchange, { digest, size }: Descriptor): ByteRange | undefined {
+/** The ranges that the client wants, none for the whole blob. */
+function rangesOf({ request, reply }: Exchange, { digest, size }: Descriptor): readonly ByteRange[] {
   const condition = request.headers['if-range'];
   // A date never matches: blobs have no Last-Modified.
-  if (condition !== undefined && condition !== etag(digest)) return undefined;
-  const range = parseRange(request.headers.range, size);
-  if (range !== 'unsatisfiable') return range;
+  if (condition !== undefined && condition !== etag(digest)) return [];
+  const ranges = parseRanges(request.headers.range, size);
+  if (ranges !== 'unsatisfiable') return ranges ?? [];
   reply.header('content-range', `bytes */${size}`);
   throw new DistributionError('RANGE_INVALID', { message: 'the range lies outside of the blob' });
 }
