@@ -22,6 +22,7 @@ describe('parseTarget', () => {
     ['/v2/', { kind: 'base' }],
     ['/v2', { kind: 'base' }],
     ['/v2/?x=1', { kind: 'base' }],
+    ['http://registry.example.com:5000/v2/_catalog?n=1', { kind: 'catalog' }],
     ['/v2/_catalog?n=5', { kind: 'catalog' }],
     [`/v2/a/blobs/${SHA256}`, { kind: 'blob', repository: 'a', digest: SHA256 }],
     [`/v2/a/blobs/${SHA256.replace(':', '%3A')}`, { kind: 'blob', repository: 'a', digest: SHA256 }],

@@ -64,7 +64,11 @@ export function parseTarget(url: string): Target | undefined {
   return repositoryTarget(segments);
 }
 
-function decodePath(url: string): string {
+/** A client may also send a whole URL, of which the path counts (RFC 9112 §3.2.2). */
+const ORIGIN = /^https?:\/\/[^/?]*/i;
+
+function decodePath(target: string): string {
+  const url = target.startsWith('/') ? target : target.replace(ORIGIN, '');
   const query = url.indexOf('?');
   const raw = query === -1 ? url : url.slice(0, query);
   const path = raw.includes('%') ? decodeEscapes(raw) : raw;
