@@ -1,16 +1,26 @@
-import type { CallOptions, StorageDriver } from '../storage/driver.ts';
+import type { CallOptions, ObjectStat, StorageDriver } from '../storage/driver.ts';
 import { mapConcurrently } from './concurrency.ts';
-import type { Digest } from './digest.ts';
+import { type Digest, isDigest } from './digest.ts';
 import { KeyedLock } from './keyed-lock.ts';
-import { listedKey, tagCurrentKey, tagIndexKey, tagPrefix, tagsPrefix } from './layout.ts';
+import { listedKey, revisionLinkKey, tagCurrentKey, tagIndexKey, tagPrefix, tagsPrefix } from './layout.ts';
 import { Links } from './links.ts';
 import type { RepositoryName, Tag } from './names.ts';
 import { orderedFolders } from './ordered-folders.ts';
 import { isTag } from './reference.ts';
 import type { ServiceLogger } from './service-dependencies.ts';
 
-/** Tags whose target is read at the same time. */
+/** Tags or entries of the history that are read at the same time. */
 const CONCURRENCY = 16;
+
+/** What a tag was when it was deleted. */
+interface PastPointer {
+  readonly tag: Tag;
+  readonly digest: Digest;
+  /** When it was pointed there. */
+  readonly since: ObjectStat;
+  /** Keys of its history. A new one tells of a move, even when clocks are too coarse for it. */
+  readonly before: ReadonlySet<string>;
+}
 
 /**
  * The tags of repositories as files. Nothing is cached: another replica may move a tag at any time, and the
@@ -19,7 +29,7 @@ const CONCURRENCY = 16;
 export class Tags {
   readonly #storage: StorageDriver;
   readonly #links: Links;
-  /** Other replicas are not kept away; a tag that one of them moves at that very moment may go all the same. */
+  /** Keeps this process in order; a tag that another replica moves meanwhile is put back. */
   readonly #moving = new KeyedLock();
 
   constructor(storage: StorageDriver, logger: ServiceLogger | undefined) {
@@ -42,30 +52,83 @@ export class Tags {
 
   /** Removes the tag first, then its history. @returns false when there was nothing */
   async delete(name: RepositoryName, tag: Tag, call: CallOptions): Promise<boolean> {
-    const prefix = tagPrefix(name, tag);
-    const current = tagCurrentKey(name, tag);
-    let found = false;
-    for (;;) {
-      const page = await this.#storage.list(prefix, call);
-      if (page.entries.length === 0) return found;
-      found = true;
-      await this.#storage.delete([current], call);
-      await this.#storage.delete(
-        page.entries.map((entry) => listedKey(prefix, entry.name)),
-        call,
-      );
-      if (!page.more) return true;
-    }
+    return this.#moving.run(`${name}:${tag}`, async () => {
+      if (!(await this.#exists(name, tag, call))) return false;
+      await this.#storage.delete([tagCurrentKey(name, tag)], call);
+      await this.#deleteHistory(name, tag, await this.#history(name, tag, call), call);
+      return true;
+    });
   }
 
   /** Removes every tag that points to the manifest, but none that is moved to another one meanwhile. */
   async deletePointingTo(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
     const tags = this.walk(name, { last: '', pageSize: 1000 }, call);
     await mapConcurrently(tags, CONCURRENCY, async (tag) => {
-      await this.#moving.run(`${name}:${tag}`, async () => {
-        if ((await this.resolve(name, tag, call)) === digest) await this.delete(name, tag, call);
-      });
+      await this.#moving.run(`${name}:${tag}`, () => this.#deletePointer(name, { tag, digest }, call));
     });
+  }
+
+  /**
+   * The storage cannot delete what is still what it was, so that between look and delete another replica may have
+   * moved the tag. It has written the history first. So when the history shows such a move afterwards, the tag is
+   * put back to where that replica wanted it.
+   */
+  async #deletePointer(
+    name: RepositoryName,
+    pointer: { readonly tag: Tag; readonly digest: Digest },
+    call: CallOptions,
+  ): Promise<void> {
+    const { tag, digest } = pointer;
+    const current = tagCurrentKey(name, tag);
+    const before = await this.#history(name, tag, call);
+    const stat = await this.#storage.stat(current, call);
+    if (stat === undefined || (await this.resolve(name, tag, call)) !== digest) return;
+    await this.#storage.delete([current], call);
+    const moved = await this.#movedTo(name, { tag, before: new Set(before), digest, since: stat }, call);
+    if (moved === undefined) await this.#deleteHistory(name, tag, before, call);
+    else await this.#storage.put(current, Buffer.from(moved, 'ascii'), { ...call, ifAbsent: true });
+  }
+
+  /** Where the tag was moved to last, if it was and the manifest is still there. */
+  async #movedTo(name: RepositoryName, past: PastPointer, call: CallOptions): Promise<Digest | undefined> {
+    const { tag, before, digest } = past;
+    const since = past.since.modifiedAt.getTime();
+    let last: { readonly digest: Digest; readonly at: number } | undefined;
+    await mapConcurrently(await this.#history(name, tag, call), CONCURRENCY, async (key) => {
+      const entry = digestOfHistory(key);
+      if (entry === undefined || entry === digest) return;
+      const at = (await this.#storage.stat(tagIndexKey(name, tag, entry), call))?.modifiedAt.getTime();
+      if (at === undefined || (before.has(key) && at <= since)) return;
+      if ((await this.#storage.stat(revisionLinkKey(name, entry), call)) === undefined) return;
+      if (last === undefined || at > last.at) last = { digest: entry, at };
+    });
+    return last?.digest;
+  }
+
+  /** What the tag has besides its target: an entry for all that it ever pointed to. Relative to its prefix. */
+  async #history(name: RepositoryName, tag: Tag, call: CallOptions): Promise<string[]> {
+    const keys: string[] = [];
+    let after: string | undefined;
+    for (;;) {
+      const options = { ...call, ...(after === undefined ? {} : { after }) };
+      const page = await this.#storage.list(tagPrefix(name, tag), options);
+      keys.push(...page.entries.map((entry) => entry.name).filter((key) => key !== 'current/link'));
+      after = page.entries.at(-1)?.name;
+      if (!page.more || after === undefined) return keys;
+    }
+  }
+
+  async #deleteHistory(
+    name: RepositoryName,
+    tag: Tag,
+    keys: readonly string[],
+    call: CallOptions,
+  ): Promise<void> {
+    const prefix = tagPrefix(name, tag);
+    await this.#storage.delete(
+      keys.map((key) => listedKey(prefix, key)),
+      call,
+    );
   }
 
   /** All tags in byte order, read lazily. */
@@ -89,4 +152,11 @@ export class Tags {
     const { entries } = await this.#storage.list(tagPrefix(name, tag), { ...call, limit: 1 });
     return entries.length > 0;
   }
+}
+
+/** `index/<algorithm>/<hex>/link` */
+function digestOfHistory(key: string): Digest | undefined {
+  const [folder, algorithm, hex, file] = key.split('/');
+  const digest = `${algorithm}:${hex}`;
+  return folder === 'index' && file === 'link' && isDigest(digest) ? digest : undefined;
 }

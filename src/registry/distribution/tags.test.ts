@@ -1,0 +1,205 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { describe, expect, test } from 'vitest';
+
+import { BufferPool } from '../storage/buffer-pool.ts';
+import type { StorageDriver } from '../storage/driver.ts';
+import { createFilesystemDriver } from '../storage/drivers/filesystem.ts';
+import { createMemoryDriver } from '../storage/drivers/memory.ts';
+import { mapConcurrently } from './concurrency.ts';
+import type { Digest } from './digest.ts';
+import { revisionLinkKey, tagCurrentKey, tagIndexKey, tagPrefix } from './layout.ts';
+import { parseTag } from './reference.ts';
+import { Tags } from './tags.ts';
+import { call, digestOf, REPOSITORY } from './testing.ts';
+
+const TAG = parseTag('latest');
+const [OLD, DELETED, NEW] = [digestOf('old'), digestOf('deleted'), digestOf('new')];
+
+/** Two actors over one real driver, whose calls run one at a time in the order of a schedule. */
+class Stage {
+  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #ended = new Set<string>();
+  #changed = Promise.withResolvers<void>();
+
+  /** The driver as one actor sees it: every call waits for its turn. */
+  actor(name: string, driver: StorageDriver): StorageDriver {
+    this.#waiting.set(name, []);
+    return new Proxy(driver, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property);
+        if (typeof value !== 'function') return value;
+        return async (...parameters: readonly unknown[]): Promise<unknown> => {
+          await this.#turn(name);
+          try {
+            const result: unknown = await Reflect.apply(value, target, parameters);
+            return result;
+          } finally {
+            this.#tell();
+          }
+        };
+      },
+    });
+  }
+
+  /** Runs both to their end. @returns the order in which their calls ran */
+  async play(schedule: string, actors: Readonly<Record<string, Promise<unknown>>>): Promise<string> {
+    for (const [name, end] of Object.entries(actors)) {
+      const leave = (): void => {
+        this.#ended.add(name);
+        this.#tell();
+      };
+      end.then(leave, leave);
+    }
+    let played = '';
+    const names = Object.keys(actors);
+    while (this.#ended.size < names.length) {
+      const wanted = schedule[played.length] ?? '';
+      const next =
+        this.#ended.has(wanted) || wanted === '' ? names.find((name) => !this.#ended.has(name)) : wanted;
+      if (next !== undefined && (await this.#step(next))) played += next;
+    }
+    await Promise.all(Object.values(actors));
+    return played;
+  }
+
+  /** @returns false when the actor ended without another call */
+  async #step(name: string): Promise<boolean> {
+    for (;;) {
+      if (this.#ended.has(name)) return false;
+      const changed = this.#changed.promise;
+      const go = this.#waiting.get(name)?.shift();
+      if (go === undefined) {
+        await changed;
+        continue;
+      }
+      go();
+      await changed;
+      // What follows from the result, up to the next call or the end.
+      await sleep(0);
+      return true;
+    }
+  }
+
+  async #turn(name: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.get(name)?.push(resolve);
+    this.#tell();
+    await promise;
+  }
+
+  #tell(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+}
+
+/** Every way in which the two calls of a move can fall between the calls of a delete. */
+function schedules(calls: number): string[] {
+  const all: string[] = [];
+  for (let first = 0; first <= calls; first++) {
+    for (let second = first; second <= calls; second++) {
+      all.push(
+        `${'d'.repeat(first)}m${'d'.repeat(second - first)}m${'d'.repeat(Math.max(0, calls - second))}`,
+      );
+    }
+  }
+  return all;
+}
+
+async function point(driver: StorageDriver, digest: Digest): Promise<void> {
+  await driver.put(revisionLinkKey(REPOSITORY, digest), Buffer.from(digest));
+  await new Tags(driver, undefined).point(REPOSITORY, TAG, digest, call());
+  await sleep(3);
+}
+
+const BACK_ENDS: Record<string, () => Promise<{ driver: StorageDriver; end: () => Promise<void> }>> = {
+  memory: async () => ({ driver: createMemoryDriver(), end: async () => undefined }),
+  filesystem: async () => {
+    const root = await mkdtemp(join(tmpdir(), 'tags-'));
+    const driver = await createFilesystemDriver({ root, buffers: new BufferPool(1 << 20) });
+    return { driver, end: () => rm(root, { recursive: true }) };
+  },
+};
+
+describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
+  /** Deletes what points to DELETED while the tag moves to `to`. @returns where it points, and what ran */
+  async function race(history: readonly Digest[], to: Digest, schedule: string): Promise<[string?, string?]> {
+    const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
+    if (driver === undefined || end === undefined) throw new Error(`no ${backEnd}`);
+    try {
+      for (const digest of [...history, DELETED]) await point(driver, digest);
+      await driver.put(revisionLinkKey(REPOSITORY, to), Buffer.from(to));
+      const stage = new Stage();
+      const deleting = new Tags(stage.actor('d', driver), undefined);
+      const moving = new Tags(stage.actor('m', driver), undefined);
+      const played = await stage.play(schedule, {
+        d: deleting.deletePointingTo(REPOSITORY, DELETED, call()),
+        m: moving.point(REPOSITORY, TAG, to, call()),
+      });
+      return [await new Tags(driver, undefined).resolve(REPOSITORY, TAG, call()), played];
+    } finally {
+      await end();
+    }
+  }
+
+  test('keep a tag that one moves while the other deletes what it pointed to, however they interleave', async () => {
+    const played = new Set<string>();
+    await mapConcurrently(schedules(10), 8, async (schedule) => {
+      const [target, order = ''] = await race([], NEW, schedule);
+      expect({ order, target }).toEqual({ order, target: NEW });
+      played.add(order);
+    });
+
+    expect(played.size).toBeGreaterThan(40);
+  });
+
+  test('keep a tag that one moves back to what it was before', async () => {
+    await mapConcurrently(schedules(10), 8, async (schedule) => {
+      const [target, order = ''] = await race([OLD], OLD, schedule);
+      expect({ order, target }).toEqual({ order, target: OLD });
+    });
+  });
+
+  test('leave nothing of a tag that nobody moves', async () => {
+    const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
+    if (driver === undefined || end === undefined) throw new Error(`no ${backEnd}`);
+    try {
+      for (const digest of [OLD, NEW, DELETED]) await point(driver, digest);
+
+      await new Tags(driver, undefined).deletePointingTo(REPOSITORY, DELETED, call());
+
+      expect((await driver.list(tagPrefix(REPOSITORY, TAG))).entries).toEqual([]);
+    } finally {
+      await end();
+    }
+  });
+});
+
+test('a tag is not put back to a manifest that is gone', async () => {
+  const driver = createMemoryDriver();
+  await point(driver, DELETED);
+  await driver.put(tagIndexKey(REPOSITORY, TAG, NEW), Buffer.from(NEW));
+
+  await new Tags(driver, undefined).deletePointingTo(REPOSITORY, DELETED, call());
+
+  expect(await driver.stat(tagCurrentKey(REPOSITORY, TAG))).toBeUndefined();
+});
+
+test('a tag with a long history goes as a whole', async () => {
+  const driver = createMemoryDriver();
+  for (let number = 0; number < 1500; number++) {
+    const digest = digestOf(`${number}`);
+    await driver.put(tagIndexKey(REPOSITORY, TAG, digest), Buffer.from(digest));
+  }
+  await point(driver, DELETED);
+  const tags = new Tags(driver, undefined);
+
+  expect(await tags.delete(REPOSITORY, TAG, call())).toBe(true);
+
+  expect((await driver.list(tagPrefix(REPOSITORY, TAG))).entries).toEqual([]);
+  expect(await tags.delete(REPOSITORY, TAG, call())).toBe(false);
+});
