@@ -9,29 +9,32 @@ const MAX_JSON_DEPTH = 64;
 export type JsonComplaint = string | undefined;
 
 const QUOTE = 0x22;
+const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 
 /**
- * Refuses nesting beyond {@link MAX_JSON_DEPTH} and top-level members that occur twice: of two `layers` some
- * clients take the first, some the last. Assumes nothing of the text; malformed JSON is left to the parser.
+ * Refuses nesting beyond {@link MAX_JSON_DEPTH} and members that occur twice in one object: of two `layers`, or of
+ * two digests in a descriptor, some clients take the first, some the last. Assumes nothing of the text; malformed
+ * JSON is left to the parser.
  */
 export function guardJson(text: string): JsonComplaint {
-  const names = new Set<string>();
-  let depth = 0;
+  /** Names of the members so far, of every object that is open; made when there is one. */
+  const open: (Set<string> | undefined)[] = [];
   let position = 0;
   while (position < text.length) {
     const code = text.charCodeAt(position);
     if (code === QUOTE) {
       const end = endOfString(text, position);
-      const name = depth === 1 ? memberName(text, position, end) : undefined;
-      if (name !== undefined && names.has(name))
+      const name = memberName(text, position, end);
+      if (name !== undefined && open.at(-1)?.has(name) === true)
         return `member ${JSON.stringify(name.slice(0, 64))} occurs twice`;
-      if (name !== undefined) names.add(name);
+      if (name !== undefined && open.length > 0) (open[open.length - 1] ??= new Set()).add(name);
       position = end;
       continue;
     }
-    depth += nesting(code);
-    if (depth > MAX_JSON_DEPTH) return `nested deeper than ${MAX_JSON_DEPTH} levels`;
+    if (nesting(code) > 0) open.push(undefined);
+    else if (nesting(code) < 0) open.pop();
+    if (open.length > MAX_JSON_DEPTH) return `nested deeper than ${MAX_JSON_DEPTH} levels`;
     position++;
   }
   return undefined;
@@ -51,6 +54,11 @@ function nesting(code: number): number {
   }
 }
 
+/** The four that JSON knows; false at the end of the text, where the code is NaN. */
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+}
+
 /** Position after the closing quote. */
 function endOfString(text: string, start: number): number {
   let position = start + 1;
@@ -65,8 +73,10 @@ function endOfString(text: string, start: number): number {
 /** The string when a colon follows it, escapes resolved. */
 function memberName(text: string, start: number, end: number): string | undefined {
   let next = end;
-  while (next < text.length && /\s/.test(text.charAt(next))) next++;
-  if (text.charAt(next) !== ':') return undefined;
+  while (isSpace(text.charCodeAt(next))) next++;
+  if (text.charCodeAt(next) !== COLON) return undefined;
+  const plain = text.slice(start + 1, end - 1);
+  if (!plain.includes('\\')) return plain;
   try {
     const name: unknown = JSON.parse(text.slice(start, end));
     return typeof name === 'string' ? name : undefined;

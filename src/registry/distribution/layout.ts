@@ -17,7 +17,9 @@ import type { RepositoryName, Tag, UploadId } from './names.ts';
  *     _uploads/<uuid>/data                             unfinished bytes, where the driver keeps them as a file
  *     _uploads/<uuid>/startedat                        start of the session, RFC 3339
  *     _uploads/<uuid>/sealed                           complete bytes that are being hashed once more (ours)
- *     _referrers/<alg>/<subject hex>/<alg>/<hex>       descriptor of a manifest with this subject (ours)
+ *     _uploads/<uuid>/whole                            unfinished bytes of a PUT that brings all of them (ours)
+ *     _uploads/<uuid>/last                             where a PUT that brings the last of them began (ours)
+ *     _referrers/<alg>/<subject hex>/<alg>/<hex>       a manifest with this subject (ours)
  *     _referrers/complete                              every manifest of the repository is in that index (ours)
  *   _catalog/<name>                                    the repository exists (ours)
  *   _repositories/<alg>/<hex>/<name>                   the repository has this blob (ours)
@@ -70,7 +72,16 @@ export function uploadSealedKey(name: RepositoryName, id: UploadId): StorageKey 
   return key(`${uploadPrefix(name, id)}sealed`);
 }
 
-/** What one referrer of a subject is; `referrer` need not be in the repository any more. */
+/** Unfinished bytes of a request that brings the whole content. */
+export function uploadWholeKey(name: RepositoryName, id: UploadId): StorageKey {
+  return key(`${uploadPrefix(name, id)}whole`);
+}
+
+export function uploadLastKey(name: RepositoryName, id: UploadId): StorageKey {
+  return key(`${uploadPrefix(name, id)}last`);
+}
+
+/** Tells that `referrer` names `subject`; it need not be in the repository any more. Holds its digest. */
 export function referrerKey(name: RepositoryName, subject: Digest, referrer: Digest): StorageKey {
   return key(`${referrersPrefix(name, subject)}${digestPath(referrer)}`);
 }
@@ -90,9 +101,12 @@ export function catalogKey(name: RepositoryName): StorageKey {
   return key(CATALOG_PREFIX + encodeName(name));
 }
 
+/** Of the entries of all blobs. */
+export const HOLDERS_PREFIX = `${ROOT}/_repositories/`;
+
 /** Entries below it are encoded names of repositories that may have the blob. */
 export function holdersPrefix(digest: Digest): string {
-  return `${ROOT}/_repositories/${digestPath(digest)}/`;
+  return `${HOLDERS_PREFIX}${digestPath(digest)}/`;
 }
 
 export function holderKey(digest: Digest, name: RepositoryName): StorageKey {
@@ -107,11 +121,11 @@ const ENCODED: Readonly<Record<string, string>> = { '-': '+', '.': '-', '/': '.'
 const DECODED: Readonly<Record<string, string>> = { '+': '-', '-': '.', '.': '/' };
 
 /**
- * A repository name as one segment of a key. The three separators move down by one place in ASCII, so that the
+ * A repository name, or the beginning of one, as one segment of a key. The three separators move down by one place in ASCII, so that the
  * order of names stays what it is: `-` `.` `/` become `+` `-` `.`
  */
-export function encodeName(name: RepositoryName): string {
-  return name.replaceAll(/[-./]/g, (separator) => ENCODED[separator] ?? separator);
+export function encodeName(text: string): string {
+  return text.replaceAll(/[-./]/g, (separator) => ENCODED[separator] ?? separator);
 }
 
 /** Reverses {@link encodeName}; what comes out is checked by the caller. */

@@ -50,10 +50,26 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
  * @throws DistributionError MANIFEST_INVALID for something that is no manifest
  */
 export function storedMediaType(bytes: Uint8Array): ManifestMediaType {
-  return inferType(inClientTerms(() => readObject(parseJson(decode(bytes)), 'manifest')));
+  return readStored(bytes).mediaType;
 }
 
 type Document = ReturnType<typeof readTopLevel>;
+
+/** Members of a stored manifest, of which nothing was checked. */
+export type StoredDocument = Document;
+
+/**
+ * A stored manifest, which may be of another server.
+ *
+ * @throws DistributionError MANIFEST_INVALID for something that is no manifest
+ */
+export function readStored(bytes: Uint8Array): {
+  readonly mediaType: ManifestMediaType;
+  readonly document: StoredDocument;
+} {
+  const document = inClientTerms(() => readObject(parseJson(decode(bytes)), 'manifest'));
+  return { mediaType: inferType(document), document };
+}
 
 function declaredType(contentType: string | undefined): ManifestMediaType | undefined {
   const type = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';

@@ -4,7 +4,7 @@ import type { Descriptor } from './descriptor.ts';
 import { blobDataKey, layerLinkKey, revisionLinkKey } from './layout.ts';
 import type { Links } from './links.ts';
 import type { ManifestContent, ManifestDescriptor } from './manifest-schema.ts';
-import { isManifestMediaType } from './media-types.ts';
+import { isManifestMediaType, NON_DISTRIBUTABLE } from './media-types.ts';
 import type { RepositoryName } from './names.ts';
 import type { ServiceCall } from './service-dependencies.ts';
 
@@ -22,14 +22,16 @@ const MAX_REPORTED = 64;
 /**
  * The content that a manifest needs, each once.
  *
- * Not needed: content with `urls`, which clients fetch elsewhere, and the `subject`, which may be pushed later
- * (OCI dist-spec "Pushing Manifests with Subject"). A child of an index that is of no manifest type (build
+ * Not needed: content with `urls`, which clients fetch elsewhere, layers of a non-distributable type, and the
+ * `subject`, which may be pushed later (OCI dist-spec "Pushing Manifests with Subject"). `data` in a descriptor
+ * replaces nothing, because not every client reads it. A child of an index that is of no manifest type (build
  * caches list layers there) may be either.
  */
 export function requiredContent(content: ManifestContent): readonly RequiredContent[] {
   const required = new Map<string, RequiredContent>();
   const add = (kind: RequiredContent['kind'], descriptor: ManifestDescriptor): void => {
-    if (descriptor.urls.length === 0) required.set(descriptor.digest, { kind, descriptor });
+    if (descriptor.urls.length > 0 || NON_DISTRIBUTABLE.has(descriptor.mediaType)) return;
+    required.set(descriptor.digest, { kind, descriptor });
   };
   if (content.kind === 'image') {
     for (const descriptor of [content.config, ...content.layers]) add('blob', descriptor);
@@ -40,13 +42,23 @@ export function requiredContent(content: ManifestContent): readonly RequiredCont
   return [...required.values()];
 }
 
-/** Those of the required contents that the repository does not have; at most 64. */
+/** What a repository lacks of what a manifest needs. */
+export interface MissingContent {
+  /** At most 64. */
+  readonly descriptors: readonly Descriptor[];
+  /** The search ended before its end; there may be more. */
+  readonly more: boolean;
+  /** How many references the manifest needs, each counted once. */
+  readonly required: number;
+}
+
+/** Looks for the required contents in the repository. */
 export async function findMissing(
   store: { readonly storage: StorageDriver; readonly links: Links },
   name: RepositoryName,
   required: readonly RequiredContent[],
   call: ServiceCall,
-): Promise<readonly Descriptor[]> {
+): Promise<MissingContent> {
   const missing: Descriptor[] = [];
   await mapConcurrently(untilFull(required, missing), CONCURRENCY, async ({ kind, descriptor }) => {
     const { digest, mediaType, size } = descriptor;
@@ -61,7 +73,8 @@ export async function findMissing(
     }
     missing.push({ mediaType, digest, size });
   });
-  return missing;
+  const descriptors = missing.slice(0, MAX_REPORTED);
+  return { descriptors, more: missing.length >= MAX_REPORTED, required: required.length };
 }
 
 function* untilFull(

@@ -1,5 +1,7 @@
+import { hash } from 'node:crypto';
+
 import type { Descriptor } from './descriptor.ts';
-import { type Digest, isDigest } from './digest.ts';
+import { algorithmOf, type Digest, hexOf, isDigest } from './digest.ts';
 
 /**
  * The parts of manifests that the registry relies on, checked by hand; everything else is left as it is (OCI
@@ -43,20 +45,41 @@ const MEDIA_TYPE = /^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\/[A-Za-z0-9][A-Za-z0
  * Members whose name readers that ignore case (Go's among them) would take for these. In another spelling
  * they would let one document be two things.
  */
-const CASE_SENSITIVE = ['config', 'layers', 'manifests', 'mediaType', 'schemaVersion', 'subject'];
+const TOP_LEVEL_MEMBERS = spellings([
+  'annotations',
+  'artifactType',
+  'config',
+  'layers',
+  'manifests',
+  'mediaType',
+  'schemaVersion',
+  'subject',
+]);
+const DESCRIPTOR_MEMBERS = spellings(['annotations', 'data', 'digest', 'mediaType', 'size', 'urls']);
 
 /** The outermost value of a pushed manifest. @throws SchemaViolation */
 export function readTopLevel(value: unknown): JsonObject {
   const object = readObject(value, 'manifest');
-  for (const member of Object.keys(object)) {
-    const twin = CASE_SENSITIVE.find((name) => name.toLowerCase() === member.toLowerCase());
-    if (twin !== undefined && twin !== member) throw new SchemaViolation(`${member}: must be spelt ${twin}`);
-  }
+  checkSpelling(object, TOP_LEVEL_MEMBERS, '');
   return object;
+}
+
+function spellings(names: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(names.map((name) => [name.toLowerCase(), name]));
+}
+
+function checkSpelling(object: JsonObject, names: ReadonlyMap<string, string>, path: string): void {
+  for (const member of Object.keys(object)) {
+    // Upper case first: Go also takes the long s and the sign of kelvin for an s and a k.
+    const name = names.get(member.toUpperCase().toLowerCase());
+    if (name === undefined || name === member) continue;
+    throw new SchemaViolation(`${path}${member}: must be spelt ${name}`);
+  }
 }
 
 /** @throws SchemaViolation */
 export function readImage(object: JsonObject): ImageContent {
+  checkDescription(object);
   return {
     kind: 'image',
     config: readDescriptor(object['config'], 'config'),
@@ -67,11 +90,28 @@ export function readImage(object: JsonObject): ImageContent {
 
 /** @throws SchemaViolation */
 export function readIndex(object: JsonObject): IndexContent {
+  checkDescription(object);
   return {
     kind: 'index',
     manifests: readDescriptors(object['manifests'], 'manifests'),
     subject: readSubject(object),
   };
+}
+
+/** What the list of referrers says of a manifest: clients read it with types that take nothing but text. */
+function checkDescription({ artifactType, annotations }: JsonObject): void {
+  if (artifactType !== undefined && artifactType !== null && typeof artifactType !== 'string') {
+    throw new SchemaViolation('artifactType: must be a string');
+  }
+  checkAnnotations(annotations, 'annotations');
+}
+
+function checkAnnotations(value: unknown, path: string): void {
+  if (value === undefined || value === null) return;
+  for (const [key, text] of Object.entries(readObject(value, path))) {
+    if (typeof text === 'string') continue;
+    throw new SchemaViolation(`${path}[${JSON.stringify(key.slice(0, 128))}]: must be a string`);
+  }
 }
 
 function readSubject(object: JsonObject): Digest | undefined {
@@ -86,6 +126,7 @@ function readDescriptors(value: unknown, path: string): ManifestDescriptor[] {
 
 function readDescriptor(value: unknown, path: string): ManifestDescriptor {
   const object = readObject(value, path);
+  checkSpelling(object, DESCRIPTOR_MEMBERS, `${path}.`);
   const { mediaType, digest, size } = object;
   if (typeof mediaType !== 'string' || !MEDIA_TYPE.test(mediaType)) {
     throw new SchemaViolation(`${path}.mediaType: must be a media type`);
@@ -96,7 +137,23 @@ function readDescriptor(value: unknown, path: string): ManifestDescriptor {
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
     throw new SchemaViolation(`${path}.size: must be an integer from 0 to 2^53-1`);
   }
+  checkAnnotations(object['annotations'], `${path}.annotations`);
+  checkData(object['data'], { digest, size }, path);
   return { mediaType, digest, size, urls: readUrls(object['urls'], `${path}.urls`) };
+}
+
+/**
+ * The content itself, in place. It has to be what digest and size say (OCI image-spec "Content Descriptors"):
+ * a client that trusts it would otherwise see other content than one that fetches it.
+ */
+function checkData(data: unknown, { digest, size }: Omit<Descriptor, 'mediaType'>, path: string): void {
+  if (data === undefined || data === null) return;
+  const bytes = typeof data === 'string' ? Buffer.from(data, 'base64') : undefined;
+  // Node skips what is not Base64, so that only the way back shows whether all of it was.
+  if (bytes?.toString('base64') !== data) throw new SchemaViolation(`${path}.data: must be Base64`);
+  if (bytes.length !== size) throw new SchemaViolation(`${path}.data: has another length than size says`);
+  if (hash(algorithmOf(digest), bytes, 'hex') === hexOf(digest)) return;
+  throw new SchemaViolation(`${path}.data: has another digest`);
 }
 
 function readUrls(value: unknown, path: string): string[] {

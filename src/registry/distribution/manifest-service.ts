@@ -1,29 +1,53 @@
 import { hash } from 'node:crypto';
 
 import type { StorageDriver } from '../storage/driver.ts';
+import { ByteCache } from './byte-cache.ts';
+import { mapConcurrently } from './concurrency.ts';
 import type { Descriptor } from './descriptor.ts';
 import { algorithmOf, type Digest, parseDigest } from './digest.ts';
 import { DistributionError } from './errors.ts';
+import { KeyedLock } from './keyed-lock.ts';
 import { blobDataKey, revisionLinkKey } from './layout.ts';
 import { Links } from './links.ts';
-import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
 import { parseManifest, storedMediaType } from './manifest-parser.ts';
-import { findMissing, requiredContent } from './manifest-references.ts';
+import { findMissing, type MissingContent, requiredContent } from './manifest-references.ts';
+import { ManifestStore } from './manifest-store.ts';
 import type { ManifestMediaType } from './media-types.ts';
-import type { RepositoryName } from './names.ts';
+import type { RepositoryName, Tag } from './names.ts';
 import type { Reference } from './reference.ts';
+import { describeReferrer } from './referrer-description.ts';
+import { type Referral, ReferrerIndex } from './referrer-index.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
 import { Tags } from './tags.ts';
-
-/** Longest manifest; the spec asks registries to accept this much, and clients to expect no more. */
-export const MAX_MANIFEST_BYTES = 4 << 20;
 
 /** A manifest as a client pushes it. */
 export interface PushedManifest {
   /** Content-Type of the request. */
   readonly contentType: string | undefined;
   readonly bytes: Uint8Array;
+  /** Besides the one of the reference. */
+  readonly tags?: readonly Tag[];
+  /** Takes it although the repository lacks content that it refers to. */
+  readonly allowSparse?: boolean;
 }
+
+/** What has become of a push. */
+export interface AcceptedManifest extends Descriptor {
+  /** What the manifest is about; listed from now on. */
+  readonly subject?: Digest;
+  /** What the repository lacks of it, when that was allowed. */
+  readonly missing?: MissingContent;
+}
+
+/** A manifest that the repository has: the exact bytes of the push. */
+interface StoredManifest {
+  readonly mediaType: ManifestMediaType;
+  readonly bytes: Uint8Array;
+}
+
+const CACHE = { maxBytes: 16 << 20, maxEntryBytes: 256 << 10 };
+/** Tags that one push moves at the same time. */
+const CONCURRENCY = 8;
 
 /**
  * Manifests of repositories (OCI dist-spec "Pulling manifests", "Pushing Manifests", "Deleting Manifests").
@@ -34,14 +58,21 @@ export class ManifestService {
   readonly #storage: StorageDriver;
   readonly #links: Links;
   readonly #tags: Tags;
+  readonly #store: ManifestStore;
+  readonly #referrers: ReferrerIndex;
   readonly #logger: ServiceDependencies['logger'];
-  readonly #cache = new ManifestCache();
+  readonly #cache = new ByteCache<StoredManifest>(CACHE);
+  /** Keeps a push from writing what a delete of the same manifest removes at that moment. */
+  readonly #changing = new KeyedLock();
 
-  constructor({ storage, logger }: Pick<ServiceDependencies, 'storage' | 'logger'>) {
+  constructor(dependencies: Pick<ServiceDependencies, 'storage' | 'logger'>) {
+    const { storage, logger } = dependencies;
     this.#storage = storage;
     this.#logger = logger;
     this.#links = new Links(storage, logger);
     this.#tags = new Tags(storage, logger);
+    this.#store = new ManifestStore(dependencies);
+    this.#referrers = new ReferrerIndex(dependencies);
   }
 
   /**
@@ -66,9 +97,9 @@ export class ManifestService {
   }
 
   /**
-   * Stores a manifest whose content is complete, and points the tag to it.
+   * Stores a manifest whose content is complete, and points the tags to it.
    *
-   * @throws DistributionError MANIFEST_INVALID (413, 415), DIGEST_INVALID when the reference is another
+   * @throws DistributionError MANIFEST_INVALID (415 for its type), DIGEST_INVALID when the reference is another
    *   digest, MANIFEST_BLOB_UNKNOWN with one detail per missing content
    */
   async put(
@@ -76,21 +107,23 @@ export class ManifestService {
     reference: Reference,
     pushed: PushedManifest,
     call: ServiceCall,
-  ): Promise<Descriptor> {
+  ): Promise<AcceptedManifest> {
     const { bytes } = pushed;
-    if (bytes.byteLength > MAX_MANIFEST_BYTES) throw tooLarge();
     const digest = digestFor(reference, bytes);
     const { mediaType, content } = parseManifest(bytes, pushed.contentType);
-    await this.#requireContent(name, requiredContent(content), call);
+    const missing = await this.#findMissing(name, requiredContent(content), call);
+    if (missing !== undefined && pushed.allowSparse !== true) throw incomplete(missing);
 
     // Each step makes the next one valid: nobody sees a tag or a revision without its content.
     const key = blobDataKey(digest);
     const stored = await this.#storage.stat(key, call);
     if (stored?.size !== bytes.byteLength) await this.#storage.put(key, bytes, call);
-    await this.#links.write(revisionLinkKey(name, digest), digest, call);
-    if (reference.kind === 'tag') await this.#tags.point(name, reference.tag, digest, call);
+    const { subject } = content;
+    const tags = [...(reference.kind === 'tag' ? [reference.tag] : []), ...(pushed.tags ?? [])];
+    await this.#changing.run(`${name}@${digest}`, () => this.#publish(name, { digest, subject, tags }, call));
 
-    return { mediaType, digest, size: bytes.byteLength };
+    const descriptor = { mediaType, digest, size: bytes.byteLength };
+    return { ...descriptor, ...(subject && { subject }), ...(missing && { missing }) };
   }
 
   /**
@@ -99,10 +132,43 @@ export class ManifestService {
    * @throws DistributionError MANIFEST_UNKNOWN
    */
   async delete(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<void> {
-    const key = revisionLinkKey(name, digest);
-    if ((await this.#storage.stat(key, call)) === undefined) throw unknownManifest({ digest });
-    await this.#tags.deletePointingTo(name, digest, call);
-    await this.#storage.delete([key], call);
+    await this.#changing.run(`${name}@${digest}`, async () => {
+      const key = revisionLinkKey(name, digest);
+      if ((await this.#storage.stat(key, call)) === undefined) throw unknownManifest({ digest });
+      const referral = await this.#referralOf(name, digest, call);
+      await this.#tags.deletePointingTo(name, digest, call);
+      await this.#storage.delete([key], call);
+      if (referral !== undefined) await this.#referrers.remove(name, referral, call);
+    });
+  }
+
+  /** Makes stored content a manifest of the repository. */
+  async #publish(
+    name: RepositoryName,
+    manifest: {
+      readonly digest: Digest;
+      readonly subject: Digest | undefined;
+      readonly tags: readonly Tag[];
+    },
+    call: ServiceCall,
+  ): Promise<void> {
+    const { digest, subject, tags } = manifest;
+    const link = async (): Promise<void> => {
+      await this.#links.linkRevision(name, digest, call);
+      if (subject !== undefined) await this.#referrers.add(name, { subject, referrer: digest }, call);
+    };
+    await link();
+    await mapConcurrently(tags, CONCURRENCY, (tag) => this.#tags.point(name, tag, digest, call));
+    // Another replica may have deleted the manifest meanwhile; its push was acknowledged last, so it stays.
+    if ((await this.#storage.stat(revisionLinkKey(name, digest), call)) === undefined) await link();
+  }
+
+  /** What the index of referrers knows of the manifest; undefined as well when it cannot be read. */
+  async #referralOf(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<Referral | undefined> {
+    const manifest = await this.#load(name, digest, call);
+    if (manifest === undefined) return undefined;
+    const { subject } = describeReferrer(digest, manifest.bytes);
+    return subject && { subject, referrer: digest };
   }
 
   async #find(
@@ -125,19 +191,15 @@ export class ManifestService {
 
   /** The manifest, when the repository has it: the storage is asked for the link every time. */
   async #load(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<StoredManifest | undefined> {
-    const target = await this.#links.resolve(revisionLinkKey(name, digest), digest, call);
+    const target = await this.#store.resolve(name, digest, call);
     if (target === undefined) return undefined;
     const cached = this.#cache.get(target);
     if (cached !== undefined) return cached;
-    const bytes = await this.#storage.get(blobDataKey(target), MAX_MANIFEST_BYTES, call);
-    if (bytes === undefined) {
-      this.#logger?.warn({ repository: name, digest }, 'a manifest has a link and no content');
-      return undefined;
-    }
-    const mediaType = this.#typeOf(name, digest, bytes);
-    if (mediaType === undefined) return undefined;
+    const bytes = await this.#store.read(name, target, call);
+    const mediaType = bytes && this.#typeOf(name, digest, bytes);
+    if (bytes === undefined || mediaType === undefined) return undefined;
     const manifest = { mediaType, bytes };
-    this.#cache.add(target, manifest);
+    this.#cache.add(target, manifest, bytes.byteLength);
     return manifest;
   }
 
@@ -151,15 +213,13 @@ export class ManifestService {
     }
   }
 
-  async #requireContent(
+  async #findMissing(
     name: RepositoryName,
     required: ReturnType<typeof requiredContent>,
     call: ServiceCall,
-  ): Promise<void> {
-    const store = { storage: this.#storage, links: this.#links };
-    const missing = await findMissing(store, name, required, call);
-    if (missing.length === 0) return;
-    throw new DistributionError('MANIFEST_BLOB_UNKNOWN', { detail: missing });
+  ): Promise<MissingContent | undefined> {
+    const missing = await findMissing({ storage: this.#storage, links: this.#links }, name, required, call);
+    return missing.descriptors.length === 0 ? undefined : missing;
   }
 }
 
@@ -178,11 +238,8 @@ function digestOf(algorithm: 'sha256' | 'sha512', bytes: Uint8Array): Digest {
   return parseDigest(`${algorithm}:${hash(algorithm, bytes, 'hex')}`);
 }
 
-function tooLarge(): DistributionError {
-  return new DistributionError('MANIFEST_INVALID', {
-    status: 413,
-    message: `manifest invalid: longer than ${MAX_MANIFEST_BYTES} bytes`,
-  });
+function incomplete({ descriptors }: MissingContent): DistributionError {
+  return new DistributionError('MANIFEST_BLOB_UNKNOWN', { detail: descriptors });
 }
 
 function unknownManifest(detail: object): DistributionError {

@@ -12,6 +12,15 @@ export const OCTET_STREAM = 'application/octet-stream';
 export const MANIFEST_MEDIA_TYPES = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST] as const;
 export type ManifestMediaType = (typeof MANIFEST_MEDIA_TYPES)[number];
 
+/** Layers whose licence forbids that registries hand them out: clients fetch them elsewhere, or have them already. */
+export const NON_DISTRIBUTABLE: ReadonlySet<string> = new Set([
+  'application/vnd.docker.image.rootfs.foreign.diff.tar',
+  'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+  'application/vnd.oci.image.layer.nondistributable.v1.tar',
+  'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+  'application/vnd.oci.image.layer.nondistributable.v1.tar+zstd',
+]);
+
 /** Docker schema 1, which nothing has written since 2017 and whose signatures nobody can verify. */
 export const SCHEMA_1_MEDIA_TYPES: readonly string[] = [
   'application/vnd.docker.distribution.manifest.v1+json',

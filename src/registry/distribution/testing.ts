@@ -14,6 +14,8 @@ import { ManifestService } from './manifest-service.ts';
 import { OCI_MANIFEST } from './media-types.ts';
 import { parseReference, parseRepositoryName, type RepositoryName } from './reference.ts';
 import type { ServiceCall } from './service-dependencies.ts';
+import { ReferrerIndex } from './referrer-index.ts';
+import { ReferrerService } from './referrer-service.ts';
 import { TagService } from './tag-service.ts';
 import { type UploadBody, UploadService } from './upload-service.ts';
 
@@ -27,6 +29,8 @@ export interface TestRegistry {
   readonly manifests: ManifestService;
   readonly tags: TagService;
   readonly catalog: CatalogService;
+  readonly referrerIndex: ReferrerIndex;
+  readonly referrers: ReferrerService;
   readonly warnings: string[];
 }
 
@@ -46,10 +50,13 @@ export function createTestRegistry(storage: StorageDriver = createMemoryDriver()
       warn: (_fields: object, message: string) => void warnings.push(message),
     },
   };
+  const referrerIndex = new ReferrerIndex(dependencies);
   return {
     storage,
     digests,
     warnings,
+    referrerIndex,
+    referrers: new ReferrerService({ ...dependencies, index: referrerIndex }),
     blobs: new BlobService(dependencies),
     uploads: new UploadService(dependencies),
     manifests: new ManifestService(dependencies),

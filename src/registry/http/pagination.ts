@@ -30,12 +30,17 @@ export function parsePage(query: URLSearchParams): Page {
 /**
  * The `Link` header to the next page (RFC 8288); keeps the other parameters of the request.
  *
- * @param path path of the list, without a query
- * @param count entries of this page
+ * @param path path or URL of the list, without a query
+ * @param page `n` is how many entries the next page shall have; unset leaves it to the server
  */
-export function nextLink(path: string, query: URLSearchParams, page: { n: number; last: string }): string {
+export function nextLink(
+  path: string,
+  query: URLSearchParams,
+  page: { readonly n?: number; readonly last: string },
+): string {
   const next = new URLSearchParams(query);
-  next.set('n', String(page.n));
+  if (page.n === undefined) next.delete('n');
+  else next.set('n', String(page.n));
   next.set('last', page.last);
   return `<${path}?${next.toString()}>; rel="next"`;
 }

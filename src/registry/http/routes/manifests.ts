@@ -1,12 +1,15 @@
 import type { Descriptor } from '../../distribution/descriptor.ts';
-import { MAX_MANIFEST_BYTES, type ManifestService } from '../../distribution/manifest-service.ts';
+import type { MissingContent } from '../../distribution/manifest-references.ts';
+import type { ManifestService } from '../../distribution/manifest-service.ts';
 import type { TagService } from '../../distribution/tag-service.ts';
 import { readBounded } from '../body.ts';
 import type { Exchange } from '../exchange.ts';
-import { etag, manifestLocation, matchesEtag } from '../headers.ts';
+import { addWarning, etag, manifestLocation, matchesEtag } from '../headers.ts';
 import type { TargetOf } from '../path.ts';
 import { respond } from '../respond.ts';
 import type { Endpoint } from '../router.ts';
+import type { HttpSettings } from '../settings.ts';
+import { parseTagParameters } from '../tag-parameters.ts';
 
 export interface ManifestServices {
   readonly manifests: Pick<ManifestService, 'get' | 'stat' | 'put' | 'delete'>;
@@ -17,11 +20,20 @@ export interface ManifestServices {
  * `/v2/<name>/manifests/<reference>` (OCI dist-spec end-3, end-7, end-9). The stored bytes are sent with the
  * type that they were pushed with, whatever the client accepts.
  */
-export function manifestEndpoint(services: ManifestServices): Endpoint<'manifest'> {
+export function manifestEndpoint(
+  services: ManifestServices,
+  settings: () => Pick<HttpSettings, 'allowSparse' | 'limits'>,
+): Endpoint<'manifest'> {
   return new Map([
     ['GET', { action: 'pull', handle: (exchange, target) => getManifest(services, exchange, target) }],
     ['HEAD', { action: 'pull', handle: (exchange, target) => headManifest(services, exchange, target) }],
-    ['PUT', { action: 'push', handle: (exchange, target) => putManifest(services, exchange, target) }],
+    [
+      'PUT',
+      {
+        action: 'push',
+        handle: (exchange, target) => putManifest(services, settings(), { exchange, target }),
+      },
+    ],
     [
       'DELETE',
       { action: 'delete', handle: (exchange, target) => deleteManifest(services, exchange, target) },
@@ -50,25 +62,36 @@ async function headManifest(
 }
 
 /**
- * Says nothing of a `subject` (`OCI-Subject`): without the referrers API the client has to keep the list of
- * referrers itself, under a tag made of the digest, and does so only as long as this header is missing (OCI dist-spec
- * "Unavailable Referrers API").
+ * `OCI-Subject` tells the client that the list of referrers is kept here, so that it need not keep one under a tag
+ * (OCI dist-spec "Pushing Manifests with Subject"), and `OCI-Tag` which tags of the query were pointed to the
+ * manifest.
  */
 async function putManifest(
   { manifests }: ManifestServices,
-  exchange: Exchange,
-  { repository, reference }: TargetOf<'manifest'>,
+  { allowSparse, limits }: Pick<HttpSettings, 'allowSparse' | 'limits'>,
+  { exchange, target }: { readonly exchange: Exchange; readonly target: TargetOf<'manifest'> },
 ): Promise<void> {
-  const bytes = await readBounded(exchange, MAX_MANIFEST_BYTES);
+  const { repository, reference } = target;
+  const tags = parseTagParameters(exchange.query, reference);
+  const bytes = await readBounded(exchange, limits.maxManifestBytes);
   const contentType = exchange.request.headers['content-type'];
-  const descriptor = await manifests.put(repository, reference, { contentType, bytes }, exchange);
+  const pushed = { contentType, bytes, tags, allowSparse };
+  const { digest, subject, missing } = await manifests.put(repository, reference, pushed, exchange);
+  if (missing !== undefined) addWarning(exchange, describeMissing(missing));
+  if (tags.length > 0) exchange.reply.header('oci-tag', [...tags]);
   respond(exchange, {
     status: 201,
     headers: {
-      location: manifestLocation(exchange, repository, descriptor.digest),
-      'docker-content-digest': descriptor.digest,
+      location: manifestLocation(exchange, repository, digest),
+      'docker-content-digest': digest,
+      ...(subject && { 'oci-subject': subject }),
     },
   });
+}
+
+function describeMissing({ descriptors, more, required }: MissingContent): string {
+  const count = `${more ? 'at least ' : ''}${descriptors.length} of ${required}`;
+  return `the manifest is incomplete: ${count} references are missing in the repository`;
 }
 
 async function deleteManifest(
