@@ -1,9 +1,9 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import type { ByteReader, StorageDriver } from '../storage/driver.ts';
 import { createMemoryDriver } from '../storage/drivers/memory.ts';
 import { StorageError } from '../storage/errors.ts';
-import { blobDataKey, layerLinkKey } from './layout.ts';
+import { blobDataKey, catalogKey, holderKey, layerLinkKey } from './layout.ts';
 import { OCTET_STREAM } from './media-types.ts';
 import { parseRepositoryName } from './reference.ts';
 import {
@@ -12,6 +12,7 @@ import {
   contentOf,
   createTestRegistry,
   digestOf,
+  keysOf,
   pushBlob,
   REPOSITORY,
   refusal,
@@ -73,20 +74,99 @@ test('a sha512 blob that is stored below its sha512 is found too', async () => {
   expect(part.descriptor.size).toBe(1);
 });
 
-test('mounts a blob that the source has, and only that', async () => {
+test('mounts a blob that the source has', async () => {
   const registry = createTestRegistry();
   const { digest } = await pushBlob(registry, 'x');
   const sha512 = digestOf('y', 'sha512');
   await registry.uploads.push(REPOSITORY, sha512, bodyOf('y'), call());
 
-  expect(await registry.blobs.mount(OTHER, digest, undefined, call())).toBeUndefined();
   expect(await registry.blobs.mount(OTHER, digestOf('z'), REPOSITORY, call())).toBeUndefined();
-  expect(await registry.blobs.mount(REPOSITORY, digest, OTHER, call())).toBeUndefined();
   expect(await registry.blobs.mount(OTHER, digest, REPOSITORY, call())).toMatchObject({ digest, size: 1 });
   expect(await registry.blobs.mount(OTHER, sha512, REPOSITORY, call())).toMatchObject({ digest: sha512 });
 
   expect((await contentOf(registry, digest, OTHER)).toString()).toBe('x');
   expect((await contentOf(registry, sha512, OTHER)).toString()).toBe('y');
+  expect(await registry.blobs.stat(OTHER, digestOf('y'), call())).toMatchObject({ size: 1 });
+});
+
+describe('a mount whose source does not help', () => {
+  test.each([
+    { algorithm: 'sha256', from: undefined },
+    { algorithm: 'sha512', from: undefined },
+    { algorithm: 'sha256', from: parseRepositoryName('without/it') },
+  ] as const)(
+    'finds a $algorithm blob in any repository that has it, from $from',
+    async ({ algorithm, from }) => {
+      const registry = createTestRegistry();
+      const digest = digestOf('x', algorithm);
+      await registry.uploads.push(REPOSITORY, digest, bodyOf('x'), call());
+
+      const mounted = await registry.blobs.mount(OTHER, digest, from, call());
+
+      expect(mounted).toEqual({ mediaType: OCTET_STREAM, digest, size: 1 });
+      expect((await contentOf(registry, digest, OTHER)).toString()).toBe('x');
+    },
+  );
+
+  test('finds nothing once the blob was deleted there', async () => {
+    const registry = createTestRegistry();
+    const { digest } = await pushBlob(registry, 'x');
+    await registry.blobs.delete(REPOSITORY, digest, call());
+
+    expect(await registry.blobs.mount(OTHER, digest, REPOSITORY, call())).toBeUndefined();
+    expect(await registry.blobs.mount(OTHER, digest, undefined, call())).toBeUndefined();
+    expect(await refusal(registry.blobs.stat(OTHER, digest, call()))).toBe('BLOB_UNKNOWN 404');
+  });
+
+  test('believes no entry without the link, and tries a bounded number of them', async () => {
+    const registry = createTestRegistry();
+    const { digest } = await pushBlob(registry, 'x', parseRepositoryName('z'));
+    for (const name of ['a', 'b', 'c']) {
+      await registry.storage.put(holderKey(digest, parseRepositoryName(name)), new Uint8Array());
+    }
+    expect(await registry.blobs.mount(OTHER, digest, undefined, call())).toMatchObject({ digest });
+    await registry.blobs.delete(OTHER, digest, call());
+
+    for (let count = 0; count < 100; count++) {
+      await registry.storage.put(holderKey(digest, parseRepositoryName(`stale/${count}`)), new Uint8Array());
+    }
+    expect(await registry.blobs.mount(OTHER, digest, undefined, call())).toBeUndefined();
+    expect(await registry.storage.stat(layerLinkKey(OTHER, digest))).toBeUndefined();
+  });
+
+  test('takes no repository from which the client may not pull', async () => {
+    const registry = createTestRegistry();
+    const { digest } = await pushBlob(registry, 'x');
+    const asked: string[] = [];
+    const mayPull = (name: string): boolean => {
+      asked.push(name);
+      return false;
+    };
+
+    expect(await registry.blobs.mount(OTHER, digest, undefined, { ...call(), mayPull })).toBeUndefined();
+
+    expect(asked).toEqual([REPOSITORY]);
+  });
+});
+
+test('deleting takes the entries of the indexes along, as far as nothing is left', async () => {
+  const registry = createTestRegistry();
+  const [x, y] = [await pushBlob(registry, 'x'), await pushBlob(registry, 'y')];
+  const entries = async (): Promise<string[]> => {
+    const keys = await keysOf(registry.storage);
+    return keys.filter((key) => /_catalog|_repositories/.test(key));
+  };
+  const catalog = catalogKey(REPOSITORY);
+
+  expect(await entries()).toEqual(
+    [catalog, holderKey(x.digest, REPOSITORY), holderKey(y.digest, REPOSITORY)].toSorted(),
+  );
+  await registry.blobs.delete(REPOSITORY, x.digest, call());
+  expect(await entries()).toEqual([catalog, holderKey(y.digest, REPOSITORY)]);
+  await registry.blobs.delete(REPOSITORY, y.digest, call());
+  expect(await entries()).toEqual([]);
+  await pushBlob(registry, 'x');
+  expect(await entries()).toEqual([catalog, holderKey(x.digest, REPOSITORY)]);
 });
 
 test('deleting removes the blob from one repository', async () => {

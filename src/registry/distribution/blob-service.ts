@@ -2,6 +2,7 @@ import type { ByteRange, ByteReader, StorageDriver } from '../storage/driver.ts'
 import type { Descriptor } from './descriptor.ts';
 import { algorithmOf, type Digest } from './digest.ts';
 import { DistributionError } from './errors.ts';
+import { HolderIndex } from './holder-index.ts';
 import { blobDataKey, layerLinkKey } from './layout.ts';
 import { Links } from './links.ts';
 import { OCTET_STREAM } from './media-types.ts';
@@ -14,6 +15,11 @@ export interface OpenBlob {
   readonly reader: ByteReader;
 }
 
+export interface MountCall extends ServiceCall {
+  /** Whether the client may pull from a repository that it has not named. */
+  readonly mayPull?: (repository: RepositoryName) => boolean | Promise<boolean>;
+}
+
 /**
  * Blobs of repositories (OCI dist-spec "Pulling blobs", "Mounting a blob", "Deleting Blobs").
  *
@@ -23,9 +29,11 @@ export interface OpenBlob {
 export class BlobService {
   readonly #storage: StorageDriver;
   readonly #links: Links;
+  readonly #holders: HolderIndex;
 
   constructor({ storage, logger }: Pick<ServiceDependencies, 'storage' | 'logger'>) {
     this.#storage = storage;
+    this.#holders = new HolderIndex(storage);
     this.#links = new Links(storage, logger);
   }
 
@@ -51,22 +59,25 @@ export class BlobService {
   }
 
   /**
-   * Makes a blob of `from` a blob of this repository as well. The caller has checked that the client may pull
-   * from `from`.
+   * Makes a blob of another repository a blob of this one as well. The caller has checked that the client may
+   * pull from `from`. When `from` does not help, repositories are tried that are noted to have the blob.
    *
+   * @param call `mayPull` tells from which of those the client may pull; from all when it is missing
    * @returns undefined when it cannot be mounted, and the client has to upload it
    */
   async mount(
     name: RepositoryName,
     digest: Digest,
     from: RepositoryName | undefined,
-    call: ServiceCall,
+    call: MountCall,
   ): Promise<Descriptor | undefined> {
-    if (from === undefined) return undefined;
-    const found = await this.#find(from, digest, call);
-    if (found === undefined) return undefined;
-    await this.#links.linkLayer(name, digest, found.target, call);
-    return found.descriptor;
+    for await (const source of this.#sources(name, digest, from, call)) {
+      const found = await this.#find(source, digest, call);
+      if (found === undefined) continue;
+      await this.#links.linkLayer(name, digest, found.target, call);
+      return found.descriptor;
+    }
+    return undefined;
   }
 
   /**
@@ -75,9 +86,22 @@ export class BlobService {
    * @throws DistributionError BLOB_UNKNOWN
    */
   async delete(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<void> {
-    const key = layerLinkKey(name, digest);
-    if ((await this.#storage.stat(key, call)) === undefined) throwUnknown(digest);
-    await this.#storage.delete([key], call);
+    if ((await this.#storage.stat(layerLinkKey(name, digest), call)) === undefined) throwUnknown(digest);
+    await this.#links.unlinkLayer(name, digest, call);
+  }
+
+  /** Repositories that may have the blob, the likely ones first. */
+  async *#sources(
+    name: RepositoryName,
+    digest: Digest,
+    from: RepositoryName | undefined,
+    { signal, mayPull = () => true }: MountCall,
+  ): AsyncGenerator<RepositoryName> {
+    if (from !== undefined) yield from;
+    const noted = await this.#holders.candidates(digest, MAX_SOURCES, { signal });
+    for (const source of noted) {
+      if (source !== from && (source === name || (await mayPull(source)))) yield source;
+    }
   }
 
   async #find(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<FoundBlob | undefined> {
@@ -125,6 +149,9 @@ export class BlobService {
     return reader === undefined ? throwUnknown(digest) : { descriptor: found.descriptor, reader };
   }
 }
+
+/** Entries of repositories that lost the blob otherwise than by us could be many; a comparison removes them. */
+const MAX_SOURCES = 8;
 
 interface FoundBlob {
   readonly descriptor: Descriptor;

@@ -121,8 +121,8 @@ const ENCODED: Readonly<Record<string, string>> = { '-': '+', '.': '-', '/': '.'
 const DECODED: Readonly<Record<string, string>> = { '+': '-', '-': '.', '.': '/' };
 
 /**
- * A repository name, or the beginning of one, as one segment of a key. The three separators move down by one place in ASCII, so that the
- * order of names stays what it is: `-` `.` `/` become `+` `-` `.`
+ * A repository name, or the beginning of one, as one segment of a key. The three separators move down by one
+ * place in ASCII, so that the order of names stays what it is: `-` `.` `/` become `+` `-` `.`
  */
 export function encodeName(text: string): string {
   return text.replaceAll(/[-./]/g, (separator) => ENCODED[separator] ?? separator);

@@ -1,7 +1,9 @@
 import type { CallOptions, StorageDriver, StorageKey } from '../storage/driver.ts';
 import { isStorageError } from '../storage/errors.ts';
+import { CatalogIndex } from './catalog-index.ts';
 import { algorithmOf, type Digest, isDigest } from './digest.ts';
-import { catalogKey, holderKey, layerLinkKey, MAX_LINK_BYTES, revisionLinkKey } from './layout.ts';
+import { HolderIndex } from './holder-index.ts';
+import { layerLinkKey, MAX_LINK_BYTES, revisionLinkKey } from './layout.ts';
 import type { RepositoryName } from './names.ts';
 import type { ServiceLogger } from './service-dependencies.ts';
 
@@ -11,10 +13,14 @@ import type { ServiceLogger } from './service-dependencies.ts';
  */
 export class Links {
   readonly #storage: StorageDriver;
+  readonly #catalog: CatalogIndex;
+  readonly #holders: HolderIndex;
   readonly #logger: ServiceLogger | undefined;
 
   constructor(storage: StorageDriver, logger: ServiceLogger | undefined) {
     this.#storage = storage;
+    this.#catalog = new CatalogIndex(storage);
+    this.#holders = new HolderIndex(storage);
     this.#logger = logger;
   }
 
@@ -65,22 +71,31 @@ export class Links {
    */
   async linkRevision(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
     await this.write(revisionLinkKey(name, digest), digest, call);
-    await this.#noteRepository(name, call);
+    await this.#catalog.note(name, call);
   }
 
-  /** At the same time, because each takes as long as the other; should an entry be lost, a later link notes it. */
+  /** Removes a blob from the repository, and from the indexes; the content stays. */
+  async unlinkLayer(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
+    await this.#storage.delete([layerLinkKey(name, digest)], call);
+    await settled([this.#holders.forgetIfGone(name, digest, call), this.#catalog.forgetIfGone(name, call)]);
+  }
+
+  /** Removes a manifest from the repository, and the repository from the index when it was the last content. */
+  async unlinkRevision(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
+    await this.#storage.delete([revisionLinkKey(name, digest)], call);
+    await this.#catalog.forgetIfGone(name, call);
+  }
+
+  /**
+   * All at the same time, so that a push takes no longer for the entries. One that a deletion of that very
+   * moment takes away is written again with the next link or by the comparison of the indexes.
+   */
   async #linkLayer(name: RepositoryName, digest: Digest, target: Digest, call: CallOptions): Promise<void> {
     await settled([
       this.write(layerLinkKey(name, digest), target, call),
-      this.#storage.put(holderKey(digest, name), EMPTY, call),
-      this.#noteRepository(name, call),
+      this.#holders.add(name, digest, call),
+      this.#catalog.note(name, call),
     ]);
-  }
-
-  /** Looks every time: another replica may have deleted the repository since this one last knew it. */
-  async #noteRepository(name: RepositoryName, call: CallOptions): Promise<void> {
-    const key = catalogKey(name);
-    if ((await this.#storage.stat(key, call)) === undefined) await this.#storage.put(key, EMPTY, call);
   }
 
   async #readText(key: StorageKey, call: CallOptions): Promise<string | undefined> {
@@ -93,9 +108,6 @@ export class Links {
     }
   }
 }
-
-/** An entry of an index says everything by its key. */
-const EMPTY = new Uint8Array();
 
 /** Waits for the end of all, so that nothing is written any more when a failure is told. */
 async function settled(tasks: readonly Promise<unknown>[]): Promise<void> {

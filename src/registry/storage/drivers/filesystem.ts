@@ -284,8 +284,8 @@ class FilesystemDriver implements StorageDriver {
     // A crash can leave the lock of an upload behind, which would keep its folder for ever.
     for (const file of [path, path + LOCK_SUFFIX]) {
       await unlink(file).catch((error: unknown) => {
-        // Linux says EISDIR and macOS EPERM for a folder, which is no object.
-        if (!isMissing(error) && errorCode(error) !== 'EISDIR') throw error;
+        // Linux says EISDIR for a folder, which is no object. The longest names have no room for a suffix.
+        if (!isMissing(error) && !['EISDIR', 'ENAMETOOLONG'].includes(errorCode(error) ?? '')) throw error;
       });
     }
     await pruneFolders(dirname(path), this.#options.root);
