@@ -137,7 +137,7 @@ export class ManifestService {
       if ((await this.#storage.stat(key, call)) === undefined) throw unknownManifest({ digest });
       const referral = await this.#referralOf(name, digest, call);
       await this.#tags.deletePointingTo(name, digest, call);
-      await this.#storage.delete([key], call);
+      await this.#links.unlinkRevision(name, digest, call);
       if (referral !== undefined) await this.#referrers.remove(name, referral, call);
     });
   }
