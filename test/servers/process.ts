@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type NetConnectOpts } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface ProcessOptions {
@@ -112,8 +112,17 @@ export async function answersHttp(url: string): Promise<boolean> {
 
 /** True when something listens at the address. For {@link ProcessOptions.ready}. */
 export function acceptsTcp(host: string, port: number): Promise<boolean> {
+  return accepts({ host, port });
+}
+
+/** True when something listens at the socket file. For {@link ProcessOptions.ready}. */
+export function acceptsUnix(path: string): Promise<boolean> {
+  return accepts({ path });
+}
+
+function accepts(address: NetConnectOpts): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, host);
+    const socket = connect(address);
     socket.once('error', () => resolve(false));
     socket.once('connect', () => {
       socket.destroy();

@@ -43,10 +43,17 @@ export interface RegistryOptions {
   readonly config: RegistryConfigInput;
   /** PEM of the CA that clients trust. */
   readonly ca?: string;
+  /** The server program; its sources unless set. */
+  readonly program?: string;
 }
 
-/** Starts the registry server from its sources on free ports, and waits until it is ready. */
-export async function startRegistry({ folder, config, ca }: RegistryOptions): Promise<TestRegistry> {
+/** Starts the registry server on free ports, and waits until it is ready. */
+export async function startRegistry({
+  folder,
+  config,
+  ca,
+  program = MAIN,
+}: RegistryOptions): Promise<TestRegistry> {
   const [port, opsPort] = [await freePort(), await freePort()];
   const configFile = join(folder, 'config.json');
   await writeFile(
@@ -60,7 +67,7 @@ export async function startRegistry({ folder, config, ca }: RegistryOptions): Pr
   const opsUrl = `http://127.0.0.1:${opsPort}`;
   const process_ = await startProcess({
     command: process.execPath,
-    args: [MAIN, 'serve', '--config', configFile],
+    args: [program, 'serve', '--config', configFile],
     logFile: join(folder, 'registry.log'),
     ready: () => answersHttp(`${opsUrl}/readyz`),
     timeoutMs: 30_000,
