@@ -7,14 +7,16 @@ import type { BlobService } from './distribution/blob-service.ts';
 import type { CatalogService } from './distribution/catalog-service.ts';
 import type { TagService } from './distribution/tag-service.ts';
 import { sendError } from './http/error-handler.ts';
+import { CountedUploads } from './http/counted-uploads.ts';
 import { exchangeOf, type Exchange } from './http/exchange.ts';
 import { finish } from './http/finished.ts';
 import { logAccess } from './http/hooks/access-log.ts';
 import { authorize } from './http/hooks/authorize.ts';
+import { RequestLimits } from './http/hooks/limits.ts';
 import { countEnd, countStart } from './http/hooks/metrics.ts';
 import { beginExchange, introduce, matchExchange } from './http/hooks/request-context.ts';
 import { checkNamespace } from './http/namespace.ts';
-import { createNodeServer, type KeyPair, type NodeServer } from './http/node-server.ts';
+import { createNodeServer, type HeadLimits, type KeyPair, type NodeServer } from './http/node-server.ts';
 import type { Endpoints } from './http/router.ts';
 import { baseEndpoint } from './http/routes/base.ts';
 import { blobEndpoint } from './http/routes/blobs.ts';
@@ -36,8 +38,6 @@ export interface Services extends UploadServices, ManifestServices {
 /** What changes while the server runs. */
 export interface AppState {
   settings: HttpSettings;
-  /** True once the server is stopping: a connection ends with the next answer. */
-  draining: boolean;
 }
 
 export interface AppDependencies {
@@ -45,9 +45,10 @@ export interface AppDependencies {
   readonly policy: AccessPolicy;
   readonly metrics: RegistryMetrics;
   readonly logger: Logger;
-  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly clock: Pick<Clock, 'monotonic' | 'sleep'>;
   readonly newId: () => string;
   readonly state: Readonly<AppState>;
+  readonly heads: HeadLimits;
   /** Serves TLS with it; plain HTTP without. */
   readonly keyPair?: KeyPair;
 }
@@ -69,7 +70,7 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     return503OnClosing: false,
     routerOptions: { maxParamLength: 1024 },
     serverFactory: (handler) => {
-      server = createNodeServer(handler, dependencies.keyPair);
+      server = createNodeServer(handler, dependencies);
       return server;
     },
     frameworkErrors: (error, request, reply) => {
@@ -90,9 +91,10 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
 }
 
 function addHooks(fastify: FastifyInstance, dependencies: AppDependencies): void {
-  const { logger, metrics, policy, state } = dependencies;
-  const endpoints = createEndpoints(dependencies.services);
-  const context = { endpoints, draining: () => state.draining, settings: () => state.settings };
+  const { clock, logger, metrics, policy, state } = dependencies;
+  const endpoints = createEndpoints(dependencies);
+  const limits = new RequestLimits({ limits: () => state.settings.limits, clock, metrics });
+  const context = { endpoints, settings: () => state.settings };
   fastify.addHook('onRequest', (request, reply, done) => {
     const exchange = begin(request, reply, dependencies);
     const problem = problemOf(() => matchExchange(exchange, context));
@@ -104,6 +106,8 @@ function addHooks(fastify: FastifyInstance, dependencies: AppDependencies): void
     if (!exchange.match) return;
     await authorize(exchange, exchange.match.action, policy);
     if (exchange.request.url?.includes('ns=')) checkNamespace(exchange, state.settings.hosts);
+    const turn = limits.admit(exchange);
+    if (turn) await turn;
   });
   fastify.setErrorHandler((error, request) => sendError(exchangeOf(request), error, logger));
 }
@@ -111,7 +115,11 @@ function addHooks(fastify: FastifyInstance, dependencies: AppDependencies): void
 /** Makes the exchange of a request and sees to it that its end is told to the log and the metrics. */
 function begin(request: FastifyRequest, reply: FastifyReply, dependencies: AppDependencies): Exchange {
   const { clock, logger, metrics, newId, state } = dependencies;
-  const exchange = beginExchange(request, reply, { newId, monotonic: clock.monotonic });
+  const exchange = beginExchange(request, reply, {
+    newId,
+    monotonic: clock.monotonic,
+    limits: state.settings.limits,
+  });
   introduce(exchange, state.settings);
   exchange.response.once('close', () => {
     const finished = finish(exchange, clock.monotonic());
@@ -135,13 +143,18 @@ function problemOf(step: () => void): Error | undefined {
   }
 }
 
-function createEndpoints(services: Services): Endpoints {
+function createEndpoints({ services, clock, state }: AppDependencies): Endpoints {
+  const counted = new CountedUploads({
+    maxOpenUploads: () => state.settings.limits.perClient.maxOpenUploads,
+    uploads: services.uploads,
+    clock,
+  });
   return {
     base: baseEndpoint(),
     catalog: catalogEndpoint(services.catalog),
     blob: blobEndpoint(services.blobs),
-    uploads: uploadsEndpoint(services),
-    upload: uploadEndpoint(services),
+    uploads: counted.starts(uploadsEndpoint(services)),
+    upload: counted.ends(uploadEndpoint(services)),
     manifest: manifestEndpoint(services),
     tags: tagsEndpoint(services.tags),
     discover: discoverEndpoint(),

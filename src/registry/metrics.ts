@@ -28,6 +28,18 @@ const HTTP_IN_FLIGHT = {
   help: 'Requests that are being answered.',
   labels: ['handler'],
 } as const;
+const HTTP_QUEUED = {
+  name: 'registry_http_queued_requests',
+  type: 'gauge',
+  help: 'Requests that wait for their turn: `read` for limits.read, `write` for limits.write.',
+  labels: ['kind'],
+} as const;
+const HTTP_REFUSED = {
+  name: 'registry_http_refused_requests_total',
+  type: 'counter',
+  help: 'Requests that were refused for a limit: `queue_full` and `queue_timeout` (503), `client_running`, `client_rate` and `client_uploads` (429), `slow_body` (408).',
+  labels: ['reason'],
+} as const;
 const HTTP_REQUEST_SIZE = {
   name: 'registry_http_request_size_bytes',
   type: 'histogram',
@@ -64,6 +76,12 @@ const RELOAD_FAILURES = {
   help: 'New values of the configuration or its files that could not be taken over, by field.',
   labels: ['field'],
 } as const;
+const INDEX_REPAIRS = {
+  name: 'registry_index_repairs_total',
+  type: 'counter',
+  help: 'Entries that the comparison of the indexes with the content `added` or `removed`, and repositories whose referrers it has `rebuilt`.',
+  labels: ['index', 'action'],
+} as const;
 const BUILD_INFO = {
   name: 'registry_build_info',
   type: 'gauge',
@@ -76,15 +94,27 @@ export const REGISTRY_METRICS: readonly MetricDescription[] = [
   HTTP_REQUESTS,
   HTTP_DURATION,
   HTTP_IN_FLIGHT,
+  HTTP_QUEUED,
+  HTTP_REFUSED,
   HTTP_REQUEST_SIZE,
   HTTP_RESPONSE_SIZE,
   STORAGE_ACTION,
   STORAGE_ERRORS,
   CERTIFICATE_NOT_AFTER,
   RELOAD_FAILURES,
+  INDEX_REPAIRS,
   BUILD_INFO,
   ...PROCESS_METRICS,
 ];
+
+/** The limit that a request was refused for. */
+export type Refusal =
+  | 'queue_full'
+  | 'queue_timeout'
+  | 'client_running'
+  | 'client_rate'
+  | 'client_uploads'
+  | 'slow_body';
 
 /** A request that has ended. */
 export interface FinishedRequest {
@@ -107,6 +137,8 @@ export class RegistryMetrics {
     buckets: SECONDS,
   });
   readonly #inFlight = new Gauge({ ...definition(HTTP_IN_FLIGHT), registers: [this.#register] });
+  readonly #queued = new Gauge({ ...definition(HTTP_QUEUED), registers: [this.#register] });
+  readonly #refused = new Counter({ ...definition(HTTP_REFUSED), registers: [this.#register] });
   readonly #requestSize = new Histogram({
     ...definition(HTTP_REQUEST_SIZE),
     registers: [this.#register],
@@ -124,12 +156,23 @@ export class RegistryMetrics {
   });
   readonly #storageErrors = new Counter({ ...definition(STORAGE_ERRORS), registers: [this.#register] });
   readonly #notAfter = new Gauge({ ...definition(CERTIFICATE_NOT_AFTER), registers: [] });
+  readonly #indexRepairs = new Counter({ ...definition(INDEX_REPAIRS), registers: [this.#register] });
   readonly #reloadFailures = new Counter({ ...definition(RELOAD_FAILURES), registers: [this.#register] });
 
   constructor(version: string) {
     const build = new Gauge({ ...definition(BUILD_INFO), registers: [this.#register] });
     build.set({ version, node_version: process.version }, 1);
+    for (const kind of ['read', 'write'] as const) this.requestsQueued(kind, 0);
     registerProcessMetrics(this.#register);
+  }
+
+  /** So many requests more, or less, wait for their turn. */
+  requestsQueued(kind: 'read' | 'write', change: number): void {
+    this.#queued.inc({ kind }, change);
+  }
+
+  requestRefused(reason: Refusal): void {
+    this.#refused.inc({ reason });
   }
 
   requestStarted(handler: string): void {
@@ -164,6 +207,14 @@ export class RegistryMetrics {
   /** @param field path in the configuration, such as `http.tls` */
   reloadFailed(field: string): void {
     this.#reloadFailures.inc({ field });
+  }
+
+  /**
+   * @param index `catalog`, `holders` or `referrers`
+   * @param action `added`, `removed` or `rebuilt`
+   */
+  indexRepaired(index: string, action: string): void {
+    this.#indexRepairs.inc({ index, action });
   }
 
   async render(): Promise<{ contentType: string; body: string }> {

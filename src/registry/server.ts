@@ -11,7 +11,14 @@ import { certificateOf, htpasswdOf, type ConfigSource, type Snapshot } from './c
 import type { LoadedCertificate } from './config/tls.ts';
 import { ConfigWatcher, type ReloadTargets } from './config/watch.ts';
 import { createDependencies, type Dependencies } from './dependencies.ts';
-import { drain, type KeyPair, listen, ListenFailed, secureOptions } from './http/node-server.ts';
+import { drain } from './http/drain.ts';
+import {
+  type HeadLimits,
+  type KeyPair,
+  listen,
+  ListenFailed,
+  secureOptions,
+} from './http/node-server.ts';
 import { httpSettings } from './http/settings.ts';
 import type { RegistryMetrics } from './metrics.ts';
 
@@ -43,6 +50,7 @@ export class RegistryServer {
   readonly #watcher: ConfigWatcher;
   #certificate: LoadedCertificate | undefined;
   #ops: OpsServer | undefined;
+  #draining = false;
 
   /**
    * Starts everything and listens.
@@ -56,12 +64,13 @@ export class RegistryServer {
     const dependencies = await createDependencies({ ...options, config: snapshot.config });
     try {
       dependencies.passwords.replace(htpasswdOf(snapshot));
-      const state: AppState = { settings: httpSettings(snapshot.config), draining: false };
+      const state: AppState = { settings: httpSettings(snapshot.config) };
       const app = await createApp({
         ...options,
         ...dependencies,
         newId: randomUUID,
         state,
+        heads: headLimitsOf(snapshot.config),
         ...(certificate ? { keyPair: keyPairOf(certificate, snapshot.config) } : {}),
       });
       const server = new RegistryServer(options, { dependencies, app, state, certificate });
@@ -102,11 +111,12 @@ export class RegistryServer {
    */
   async stop(reason: string): Promise<void> {
     const { logger, snapshot } = this.#options;
-    this.#state.draining = true;
+    this.#draining = true;
     logger.info({ reason }, 'stopping');
-    await this.#watcher.close();
+    const watching = this.#watcher.close();
     const inTime = await drain(this.#app.server, snapshot.config.http.drainSeconds * 1000);
     if (!inTime) logger.warn({}, 'requests were cut off because they took longer than http.drainSeconds');
+    await watching;
     await this.#dependencies.close();
     await this.#app.fastify.close();
     await this.#ops?.close();
@@ -146,7 +156,7 @@ export class RegistryServer {
   }
 
   async #readyz(verbose: boolean): Promise<Check> {
-    const status = this.#state.draining ? 'draining' : await this.#storageStatus();
+    const status = this.#draining ? 'draining' : await this.#storageStatus();
     const ok = status === 'ready';
     if (!verbose) return { ok, body: status };
     const certificate = this.#certificate && {
@@ -178,6 +188,7 @@ export class RegistryServer {
       },
       settings: (config) => {
         this.#state.settings = httpSettings(config);
+        this.#app.server.headersTimeout = headLimitsOf(config).milliseconds;
       },
       failed: (field) => metrics.reloadFailed(field),
     };
@@ -200,6 +211,10 @@ export class RegistryServer {
 export function levelOf({ level }: RegistryConfig['logging']): LogLevel {
   const levels = { Error: 'error', Warn: 'warn', Info: 'info', Debug: 'debug' } as const;
   return levels[level];
+}
+
+function headLimitsOf({ http, limits }: RegistryConfig): HeadLimits {
+  return { bytes: http.maxHeaderBytes, milliseconds: limits.headerSeconds * 1000 };
 }
 
 function keyPairOf({ certificate, key }: LoadedCertificate, { http }: RegistryConfig): KeyPair {

@@ -3,10 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { DistributionError } from '../distribution/errors.ts';
 import type { UploadBody } from '../distribution/upload-service.ts';
 import type { Exchange } from './exchange.ts';
+import { BodyTooSlow, pacedBody } from './paced-body.ts';
 import { parseContentRange } from './range.ts';
-
-/** A connection that sends nothing of an announced body for so long is closed. */
-const IDLE_MS = 120_000;
 
 /** False when the request has no body, or an empty one of a known length. */
 export function hasBody({ headers }: IncomingMessage): boolean {
@@ -65,19 +63,20 @@ function grown(bytes: Buffer, used: number, size: number): Buffer<ArrayBuffer> {
   return larger;
 }
 
-/** Leaves the connection intact when the reader stops early, so that an answer can still be sent. */
+/** The body as it arrives. A connection whose client is too slow is closed with the answer. */
 async function* chunksOf(exchange: Exchange): AsyncGenerator<Uint8Array, void, undefined> {
-  const { request } = exchange;
   exchange.acceptBody();
-  request.socket.setTimeout(IDLE_MS);
   try {
-    const chunks: AsyncIterable<Uint8Array> = request.iterator({ destroyOnReturn: false });
-    for await (const chunk of chunks) {
+    for await (const chunk of pacedBody(exchange.request, exchange.limits)) {
       exchange.receivedBytes += chunk.length;
       yield chunk;
     }
-  } finally {
-    request.socket?.setTimeout(0);
+  } catch (error) {
+    if (error instanceof BodyTooSlow) {
+      exchange.refusal = 'slow_body';
+      exchange.reply.header('connection', 'close');
+    }
+    throw error;
   }
 }
 

@@ -2,7 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
+import type { LimitsConfig } from '../../api/registry-config.ts';
 import type { Action } from '../auth/types.ts';
+import type { UploadStatus } from '../distribution/errors.ts';
+import type { Refusal } from '../metrics.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -21,6 +24,9 @@ export interface Match {
   run(exchange: Exchange): Promise<void>;
 }
 
+/** What an exchange begins with. */
+export type ExchangeStart = Pick<Exchange, 'id' | 'startedAt' | 'limits'>;
+
 /** One request and its answer, as the hooks and routes of this folder see them. */
 export class Exchange {
   readonly request: IncomingMessage;
@@ -30,6 +36,8 @@ export class Exchange {
   readonly id: string;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
+  /** As they were when the request came. */
+  readonly limits: LimitsConfig;
   /**
    * Address of the client: that of the connection, unless a trusted proxy has told another one. Kept because the
    * socket may be gone when it is asked for; empty when it was so from the start.
@@ -49,16 +57,21 @@ export class Exchange {
   sentBytes = 0;
   /** What the answer failed with after its head was sent. */
   failure: unknown;
+  /** The limit that it was refused for. */
+  refusal: Refusal | undefined;
+  /** The upload session that it has opened. */
+  startedUpload: UploadStatus | undefined;
   #query: URLSearchParams | undefined;
   #abort: AbortController | undefined;
   #continued = false;
 
-  constructor(request: FastifyRequest, reply: FastifyReply, start: { id: string; startedAt: number }) {
+  constructor(request: FastifyRequest, reply: FastifyReply, start: ExchangeStart) {
     this.request = request.raw;
     this.response = reply.raw;
     this.reply = reply;
     this.id = start.id;
     this.startedAt = start.startedAt;
+    this.limits = start.limits;
     this.clientAddress = request.raw.socket?.remoteAddress ?? '';
   }
 

@@ -12,6 +12,7 @@ import type { SecureContextOptions } from 'node:tls';
 import { formatAddress, type Address } from '../../shared/address.ts';
 import { AppError, errorCode } from '../../shared/errors.ts';
 import { DistributionError } from '../distribution/errors.ts';
+import { trackConnections } from './connections.ts';
 import { errorBody } from './error-handler.ts';
 
 export type NodeServer = HttpServer | HttpsServer;
@@ -26,19 +27,23 @@ export interface KeyPair {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
 }
 
-/** Uploads take as long as they take; only the head of a request has a limit of time. */
+/** What the head of a request may be. */
+export interface HeadLimits {
+  readonly bytes: number;
+  /** Time from the begin of a connection, or from the first byte of a later request, to the end of the head. */
+  readonly milliseconds: number;
+}
+
+/** Bodies have limits of their own (`paced-body.ts`). */
 const OPTIONS: ServerOptions = {
   requestTimeout: 0,
-  headersTimeout: 30_000,
   keepAliveTimeout: 75_000,
-  maxHeaderSize: 32 * 1024,
+  // How often Node looks for heads that take too long.
+  connectionsCheckingInterval: 1000,
 };
 
 /** A client that connects and does not begin to speak TLS is not waited for longer than this. */
 const TLS_OPTIONS = { ALPNProtocols: ['http/1.1'], handshakeTimeout: 10_000 };
-
-/** Every connection, also those without TLS yet, which `closeAllConnections` does not know. */
-const sockets = new WeakMap<NodeServer, Set<Socket>>();
 
 /**
  * The server below the application: HTTP/1.1 only, with TLS when there is a key pair.
@@ -47,14 +52,19 @@ const sockets = new WeakMap<NodeServer, Set<Socket>>();
  */
 export function createNodeServer(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
-  tls: KeyPair | undefined,
+  { keyPair, heads }: { readonly keyPair?: KeyPair; readonly heads: HeadLimits },
 ): NodeServer {
-  const server = tls
-    ? createHttpsServer({ ...OPTIONS, ...TLS_OPTIONS, ...secureOptions(tls) }, handler)
-    : createHttpServer(OPTIONS, handler);
-  trackSockets(server);
-  server.on('checkContinue', handler);
-  server.on('checkExpectation', handler);
+  const options = { ...OPTIONS, maxHeaderSize: heads.bytes, headersTimeout: heads.milliseconds };
+  const server = keyPair
+    ? createHttpsServer({ ...options, ...TLS_OPTIONS, ...secureOptions(keyPair) })
+    : createHttpServer(options);
+  const connections = trackConnections(server);
+  for (const event of ['request', 'checkContinue', 'checkExpectation']) {
+    server.on(event, (request: IncomingMessage, response: ServerResponse) => {
+      connections.begin(request, response);
+      handler(request, response);
+    });
+  }
   server.on('clientError', answerClientError);
   return server;
 }
@@ -92,41 +102,6 @@ export async function listen(server: NodeServer, address: Address): Promise<numb
   }
   const bound = server.address();
   return typeof bound === 'object' && bound !== null ? bound.port : port;
-}
-
-/** How often connections that have become idle are closed while a server drains, in milliseconds. */
-const REAP_MS = 100;
-
-/**
- * Stops listening, lets running requests finish for at most `graceMs` and then closes what is left.
- *
- * @returns true when everything had finished in time
- */
-export async function drain(server: NodeServer, graceMs: number): Promise<boolean> {
-  let inTime = true;
-  const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  server.closeIdleConnections();
-  const reaper = setInterval(() => server.closeIdleConnections(), REAP_MS);
-  const deadline = setTimeout(() => {
-    inTime = false;
-    server.closeAllConnections();
-    for (const socket of sockets.get(server) ?? []) socket.destroy();
-  }, graceMs);
-  await closed;
-  clearInterval(reaper);
-  clearTimeout(deadline);
-  return inTime;
-}
-
-function trackSockets(server: NodeServer): void {
-  const open = new Set<Socket>();
-  sockets.set(server, open);
-  server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-  });
 }
 
 function listenMessage(address: string, code: string | undefined): string {

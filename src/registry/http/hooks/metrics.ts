@@ -12,6 +12,7 @@ export function countStart({ match }: Exchange, metrics: RegistryMetrics): void 
 
 export function countEnd(finished: FinishedExchange, metrics: RegistryMetrics): void {
   const { exchange, status, sentBytes, milliseconds } = finished;
+  if (exchange.refusal) metrics.requestRefused(exchange.refusal);
   metrics.requestFinished({
     handler: exchange.match?.label ?? UNMATCHED,
     method: METHODS.has(exchange.method) ? exchange.method : 'other',

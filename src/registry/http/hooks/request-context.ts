@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
+import type { LimitsConfig } from '../../../api/registry-config.ts';
 import { DistributionError } from '../../distribution/errors.ts';
 import { Exchange } from '../exchange.ts';
 import { originOf } from '../forwarded.ts';
@@ -14,6 +15,7 @@ export interface BeginDependencies {
   readonly newId: () => string;
   /** Milliseconds on the monotonic clock. */
   readonly monotonic: () => number;
+  readonly limits: LimitsConfig;
 }
 
 /**
@@ -31,8 +33,6 @@ export function introduce(exchange: Exchange, settings: HttpSettings): void {
 
 export interface MatchDependencies {
   readonly endpoints: Endpoints;
-  /** True once the server is stopping. */
-  readonly draining: () => boolean;
   readonly settings: () => HttpSettings;
 }
 
@@ -43,11 +43,11 @@ const SANE_ID = /^[A-Za-z0-9._:=+/-]{1,64}$/;
 export function beginExchange(
   request: FastifyRequest,
   reply: FastifyReply,
-  { newId, monotonic }: BeginDependencies,
+  { newId, monotonic, limits }: BeginDependencies,
 ): Exchange {
   const given = request.headers['x-request-id'];
   const id = typeof given === 'string' && SANE_ID.test(given) ? given : newId();
-  const exchange = new Exchange(request, reply, { id, startedAt: monotonic() });
+  const exchange = new Exchange(request, reply, { id, startedAt: monotonic(), limits });
   request.exchange = exchange;
   reply.header('docker-distribution-api-version', 'registry/2.0').header('x-request-id', id);
   return exchange;
@@ -57,12 +57,11 @@ export function beginExchange(
  * Finds out what a request wants.
  *
  * One that still comes while the server is stopping is answered like any other, since a client in the middle of a
- * push may take a refusal for the end of it. Its connection is closed, so that the next one goes elsewhere.
+ * push may take a refusal for the end of it; see `connections.ts`.
  *
  * @throws DistributionError UNSUPPORTED with status 404 or 405, and those of `parseTarget`
  */
 export function matchExchange(exchange: Exchange, dependencies: MatchDependencies): void {
-  if (dependencies.draining()) exchange.response.shouldKeepAlive = false;
   const target = parseTarget(exchange.request.url ?? '/');
   if (!target) throw new DistributionError('UNSUPPORTED', { status: 404, message: 'no such endpoint' });
   const { deleteEnabled } = dependencies.settings();

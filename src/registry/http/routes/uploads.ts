@@ -49,6 +49,7 @@ async function startUpload(
   if (mounted) return sendCreated(exchange, repository, mounted.digest);
   const algorithm = algorithmOf(query);
   const upload = await uploads.start(repository, { signal: exchange.signal, ...algorithm });
+  exchange.startedUpload = upload;
   respond(exchange, { status: 202, headers: uploadHeaders(exchange, upload) });
 }
 

@@ -1,0 +1,114 @@
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
+import { Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+
+import type { Clock } from '../../shared/clock.ts';
+
+interface Connection {
+  /** Answers that have not ended. */
+  readonly answers: Set<ServerResponse>;
+  /** Bytes that had arrived at the end of the last answer; more of them are a request that is on its way. */
+  settledBytes: number;
+  /** Milliseconds on the monotonic clock at which something was last known to happen. */
+  busyAt: number;
+}
+
+/** A connection without a request is left open for so long, because one may be on its way; in milliseconds. */
+const QUIET_MS = 1000;
+/** The same for one on which the head of a request has begun to arrive. */
+const HEAD_MS = 5000;
+
+/**
+ * The open connections of a server and what they are doing, so that a server that stops closes none on which a
+ * request is on its way: a client cannot know whether it was processed.
+ */
+export class Connections {
+  readonly #now: Clock['monotonic'];
+  readonly #open = new Map<Socket, Connection>();
+  /** Every socket below them, also those that do not speak TLS yet. */
+  readonly #sockets = new Set<Socket>();
+  #closing = false;
+  #acceptedAt = -Infinity;
+
+  constructor(now: Clock['monotonic']) {
+    this.#now = now;
+  }
+
+  /** Sockets that are open. */
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  /** Milliseconds since a client connected last. */
+  get sinceLastAccepted(): number {
+    return this.#now() - this.#acceptedAt;
+  }
+
+  /** A client has connected. */
+  accepted(socket: Socket): void {
+    this.#acceptedAt = this.#now();
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+  }
+
+  /** Requests can come: at once, or after the handshake of TLS. */
+  opened(socket: Socket): void {
+    this.#open.set(socket, { answers: new Set(), settledBytes: 0, busyAt: this.#now() });
+    socket.once('close', () => this.#open.delete(socket));
+  }
+
+  /** A request has come; its connection is busy until the answer has ended. */
+  begin({ socket }: Pick<IncomingMessage, 'socket'>, response: ServerResponse): void {
+    const connection = this.#open.get(socket);
+    if (!connection) return;
+    connection.answers.add(response);
+    if (this.#closing) response.shouldKeepAlive = false;
+    response.once('close', () => {
+      connection.answers.delete(response);
+      connection.settledBytes = socket.bytesRead;
+      connection.busyAt = this.#now();
+    });
+  }
+
+  /** From now on, a connection ends with its next answer, also where the request has come already. */
+  endWithAnswers(): void {
+    this.#closing = true;
+    for (const { answers } of this.#open.values()) {
+      for (const response of answers) if (!response.headersSent) response.shouldKeepAlive = false;
+    }
+  }
+
+  /** Closes the connections on which nothing happens. */
+  closeQuiet(): void {
+    const now = this.#now();
+    for (const [socket, connection] of this.#open) {
+      if (connection.answers.size > 0) continue;
+      const patience = socket.bytesRead > connection.settledBytes ? HEAD_MS : QUIET_MS;
+      if (now - connection.busyAt >= patience) socket.destroy();
+    }
+  }
+
+  closeAll(): void {
+    for (const socket of [...this.#open.keys(), ...this.#sockets]) socket.destroy();
+  }
+}
+
+const known = new WeakMap<HttpServer | HttpsServer, Connections>();
+
+/** Watches the connections of a server that does not listen yet. */
+export function trackConnections(server: HttpServer | HttpsServer): Connections {
+  const connections = new Connections(() => performance.now());
+  known.set(server, connections);
+  server.on('connection', (socket: Socket) => connections.accepted(socket));
+  server.on(server instanceof HttpsServer ? 'secureConnection' : 'connection', (socket: Socket) =>
+    connections.opened(socket),
+  );
+  return connections;
+}
+
+/** @throws Error when they are not watched, which is a fault of this program */
+export function connectionsOf(server: HttpServer | HttpsServer): Connections {
+  const connections = known.get(server);
+  if (!connections) throw new Error('the connections of the server are not watched');
+  return connections;
+}
