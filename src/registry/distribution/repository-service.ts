@@ -98,15 +98,17 @@ export class RepositoryService {
     }
   }
 
-  /** Entries of the index go after the links; {@link delete} looks for links again after it. */
+  /** Entries of the index go first: what an interrupted call has left is found by the links. */
   async #removeLayers(name: RepositoryName, call: ServiceCall): Promise<void> {
     const prefix = layersPrefix(name);
     for await (const names of this.#pages(prefix, call)) {
-      const links = names.map((link) => listedKey(prefix, link));
       const digests = names.map(digestOfLink).filter((digest) => digest !== undefined);
-      await this.#storage.delete(links, call);
       await this.#storage.delete(
         digests.map((digest) => holderKey(digest, name)),
+        call,
+      );
+      await this.#storage.delete(
+        names.map((link) => listedKey(prefix, link)),
         call,
       );
     }
