@@ -25,6 +25,9 @@ test.each([
   '{"layers":[],"a":{"layers":1}, "layers" \n\t: []}',
   String.raw`{"layers":[],"\u006cayers":[]}`,
   '{"":1,"":2}',
+  '{"config":{"digest":1,"digest":2}}',
+  '{"layers":[{"size":1},{"size":1,"x":{},"size":2}]}',
+  String.raw`{"a":[[{"b\"":1,"b\u0022":2}]]}`,
 ])('finds the member that occurs twice in %s', (text) => {
   expect(guardJson(text)).toMatch(/occurs twice$/);
 });
@@ -32,6 +35,7 @@ test.each([
 test.each([
   '{"a":"b","b":"a"}',
   '{"a":{"x":1},"b":{"x":1}}',
+  '{"x":{"x":{"x":1}},"y":[{"x":1}],"z":1}',
   '[{"a":1},{"a":1}]',
   String.raw`{"a":"\"a\":","b":"\\"}`,
 ])('takes no value for a member in %s', (text) => {

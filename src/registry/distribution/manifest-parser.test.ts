@@ -101,6 +101,24 @@ test.each([
   ['no config', { schemaVersion: 2, layers: [] }, OCI_MANIFEST, /^400 .*config: must be an object/],
   ['no children', { schemaVersion: 2 }, OCI_INDEX, /^400 .*manifests: must be a list/],
   ['a bad subject', { ...IMAGE, subject: 'x' }, OCI_MANIFEST, /^400 .*subject: must be an object/],
+  [
+    'annotations that are a list',
+    { ...IMAGE, annotations: [] },
+    OCI_MANIFEST,
+    /^400 .*annotations: must be an/,
+  ],
+  [
+    'an annotation that is no text',
+    { ...INDEX, annotations: { a: 'b', 'x"y': 1 } },
+    OCI_INDEX,
+    /^400 .*annotations\["x\\"y"\]: must be a string/,
+  ],
+  [
+    'an artifact type that is no text',
+    { ...IMAGE, artifactType: 7 },
+    OCI_MANIFEST,
+    /^400 .*artifactType: must be/,
+  ],
   ['a list', [], OCI_MANIFEST, /^400 .*manifest: must be an object/],
   ['nothing', '', OCI_MANIFEST, /^400 .*not JSON/],
   ['a byte order mark', `\uFEFF${JSON.stringify(IMAGE)}`, OCI_MANIFEST, /^400 .*not JSON/],
@@ -122,6 +140,17 @@ test.each([
   [{ mediaType: '' }, 'mediaType'],
   [{ mediaType: 'a b/c' }, 'mediaType'],
   [{ mediaType: undefined }, 'mediaType'],
+  [{ annotations: { a: null } }, 'annotations["a"]'],
+  [{ annotations: 'x' }, 'annotations'],
+  [{ Digest: DIGEST }, 'Digest'],
+  [{ DATA: 'eA==' }, 'DATA'],
+  [{ data: 7 }, 'data'],
+  [{ data: 'eA' }, 'data'],
+  [{ data: 'e A==' }, 'data'],
+  [{ data: 'eA==\n' }, 'data'],
+  [{ data: 'eHg=' }, 'data'],
+  [{ data: 'eQ==' }, 'data'],
+  [{ size: 9e18 }, 'size'],
   [{ urls: 'http://a' }, 'urls'],
   [{ urls: ['ftp://a/b'] }, 'urls[0]'],
   [{ urls: ['http://user:password@a/b'] }, 'urls[0]'],
@@ -132,13 +161,35 @@ test.each([
   expect(refusalOf(document, OCI_MANIFEST)).toContain(`400 manifest invalid: layers[1].${member}: `);
 });
 
+test('takes content that a descriptor holds, when it is that content', () => {
+  for (const algorithm of ['sha256', 'sha512'] as const) {
+    const data = { ...LAYER, digest: digestOf('x', algorithm), data: 'eA==' };
+    expect(refusalOf({ ...IMAGE, config: data, layers: [data], subject: data }, OCI_MANIFEST)).toBe(
+      'accepted',
+    );
+  }
+  const empty = { ...LAYER, digest: digestOf(''), size: 0, data: '' };
+  expect(refusalOf({ ...IMAGE, layers: [empty, { ...LAYER, data: null }] }, OCI_MANIFEST)).toBe('accepted');
+});
+
+test('reads a hundred thousand layers or children in good time', () => {
+  const many = Array.from({ length: 25_000 }, () => LAYER);
+  const started = performance.now();
+
+  expect(refusalOf({ ...IMAGE, layers: many }, OCI_MANIFEST)).toBe('accepted');
+  expect(refusalOf({ ...INDEX, manifests: [...many, ...many, ...many, ...many] }, OCI_INDEX)).toBe(
+    'accepted',
+  );
+  expect(performance.now() - started).toBeLessThan(5000);
+});
+
 test('takes numbers and spellings that are legal, if unusual', () => {
   const text = JSON.stringify(IMAGE).replaceAll('"size":1', '"size":1e3');
 
   expect(refusalOf(text, OCI_MANIFEST)).toBe('accepted');
   expect(refusalOf({ ...IMAGE, mediaType: null, subject: null }, OCI_MANIFEST)).toBe('accepted');
   expect(refusalOf({ ...IMAGE, layers: [] }, OCI_MANIFEST)).toBe('accepted');
-  expect(refusalOf({ ...IMAGE, annotations: { '\uD800': 'x' }, 'org.example': [1] }, OCI_MANIFEST)).toBe(
+  expect(refusalOf({ ...IMAGE, annotations: { '\uD800': '\uDC00' }, 'org.example': [1] }, OCI_MANIFEST)).toBe(
     'accepted',
   );
 });

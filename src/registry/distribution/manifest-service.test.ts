@@ -109,6 +109,33 @@ describe('put and get', () => {
     expect(await refusal(outcome)).toBe('accepted');
   });
 
+  test('tell the subject, whether it exists or not', async () => {
+    const registry = createTestRegistry();
+    const subject = { mediaType: OCI_MANIFEST, digest: digestOf('missing'), size: 7 };
+
+    expect(await putImage(registry, 't', { subject })).toMatchObject({ subject: subject.digest });
+    expect(await putImage(registry, 't')).not.toHaveProperty('subject');
+  });
+
+  test('point every tag to a manifest that is pushed by its digest', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const bytes = imageManifest(config, []);
+    const digest = digestOf(bytes, 'sha512');
+    const tags = Array.from({ length: 64 }, (_, index) => parseTag(`v${index}`));
+
+    const pushed = { contentType: OCI_MANIFEST, bytes, tags };
+    await registry.manifests.put(REPOSITORY, parseReference(digest), pushed, call());
+
+    for (const tag of tags) {
+      const found = await registry.manifests.get(REPOSITORY, { kind: 'tag', tag }, call());
+      expect(found.descriptor.digest).toBe(digest);
+    }
+    expect((await registry.tags.list(REPOSITORY, {}, call())).tags).toEqual(tags.toSorted());
+    await registry.manifests.delete(REPOSITORY, digest, call());
+    expect((await registry.tags.list(REPOSITORY, {}, call())).tags).toEqual([]);
+  });
+
   test('leave nothing behind when the manifest is refused', async () => {
     const registry = createTestRegistry();
     await pushBlob(registry, '{}');
@@ -139,14 +166,18 @@ describe('put and get', () => {
     await pushBlob(registry, '{}');
     written.length = 0;
 
-    const { digest } = await putImage(registry, 'latest');
+    const subject = { mediaType: OCI_MANIFEST, digest: digestOf('missing'), size: 7 };
+    const { digest } = await putImage(registry, 'latest', { subject });
 
     const kinds = written.map((key) =>
-      key.replace(/^.*\/(?=_manifests|blobs)/, '').replace(/[0-9a-f]{64}|\/[0-9a-f]{2}(?=\/)/g, ''),
+      key
+        .replace(/^.*\/(?=_manifests|_referrers|blobs)/, '')
+        .replace(/[0-9a-f]{64}|\/[0-9a-f]{2}(?=\/)/g, ''),
     );
-    expect(kinds.slice(-4)).toEqual([
+    expect(kinds.slice(-5)).toEqual([
       'blobs/sha256//data',
       '_manifests/revisions/sha256//link',
+      '_referrers/sha256//sha256/',
       '_manifests/tags/latest/index/sha256//link',
       '_manifests/tags/latest/current/link',
     ]);
@@ -222,6 +253,36 @@ describe('referenced content', () => {
     expect(await put(registry, indexOf(blob), OCI_INDEX)).toBe('accepted');
   });
 
+  test('may be missing where that is allowed, which is told', async () => {
+    const registry = createTestRegistry();
+    const config = await pushBlob(registry, '{}');
+    const missing = [1, 2].map((size) => ({ mediaType: 'a/b', digest: digestOf(`${size}`), size }));
+    const sparse = async (bytes: Buffer, contentType: string, allowSparse = true): Promise<unknown> => {
+      const pushed = { contentType, bytes, allowSparse };
+      return (await registry.manifests.put(REPOSITORY, parseReference('t'), pushed, call())).missing;
+    };
+    const index = Buffer.from(JSON.stringify(indexOf({ ...config, mediaType: OCI_MANIFEST })));
+
+    expect(await sparse(imageManifest(config, missing), OCI_MANIFEST)).toMatchObject({
+      descriptors: [{ size: 1 }, { size: 2 }],
+      more: false,
+      required: 3,
+    });
+    expect(await sparse(imageManifest(config, []), OCI_MANIFEST)).toBeUndefined();
+    expect(await sparse(index, OCI_INDEX)).toMatchObject({ more: false, required: 1 });
+    expect(await refusal(sparse(index, OCI_INDEX, false))).toBe('MANIFEST_BLOB_UNKNOWN 400');
+    const many = Array.from({ length: 200 }, (_, size) => ({
+      mediaType: 'a/b',
+      digest: digestOf(`${size}`),
+      size,
+    }));
+    expect(await sparse(imageManifest(config, many), OCI_MANIFEST)).toMatchObject({
+      descriptors: { length: 64 },
+      more: true,
+      required: 201,
+    });
+  });
+
   test('is reported up to a bound', async () => {
     const registry = createTestRegistry();
     const config = await pushBlob(registry, '{}');
@@ -288,6 +349,49 @@ describe('delete', () => {
 
     const found = await registry.manifests.stat(REPOSITORY, parseReference('latest'), call());
     expect(found).toEqual(await moved);
+  });
+
+  test('gives way to a push of the same manifest by another replica', async () => {
+    const storage = createMemoryDriver();
+    const [registry, other] = [createTestRegistry(storage), createTestRegistry(storage)];
+    const { digest } = await putImage(registry, 'old');
+    const write = storage.put.bind(storage);
+    let deleted = false;
+    storage.put = async (key, ...rest) => {
+      const written = await write(key, ...rest);
+      if (key === tagCurrentKey(REPOSITORY, parseTag('new')) && !deleted) {
+        deleted = true;
+        // Too late for the tags of the push, in time for its link.
+        await storage.delete([revisionLinkKey(REPOSITORY, digest)]);
+      }
+      return written;
+    };
+
+    await putImage(other, 'new');
+
+    expect(deleted).toBe(true);
+    expect(await registry.manifests.stat(REPOSITORY, parseReference('new'), call())).toMatchObject({
+      digest,
+    });
+  });
+
+  test('and pushes of one manifest end with all of it or nothing', async () => {
+    const registry = createTestRegistry();
+    for (let round = 0; round < 20; round++) {
+      const { digest } = await putImage(registry, 'a');
+      await Promise.allSettled([
+        registry.manifests.delete(REPOSITORY, digest, call()),
+        putImage(registry, 'b'),
+        registry.manifests.delete(REPOSITORY, digest, call()),
+        putImage(registry, 'c'),
+      ]);
+
+      for (const tag of (await registry.tags.list(REPOSITORY, {}, call())).tags) {
+        expect(await refusal(registry.manifests.get(REPOSITORY, parseReference(tag), call()))).toBe(
+          'accepted',
+        );
+      }
+    }
   });
 
   test('does not touch the same manifest of another repository', async () => {
@@ -361,6 +465,24 @@ describe('a damaged store', () => {
     const { descriptor } = await registry.manifests.get(REPOSITORY, parseReference(digestOf(text)), call());
 
     expect(descriptor.mediaType).toBe(OCI_MANIFEST);
+  });
+
+  test('serves a manifest that is longer than this one takes, up to 64 MiB', async () => {
+    const registry = createTestRegistry();
+    for (const [size, outcome] of [
+      [5 << 20, 'accepted'],
+      [64 << 20, 'accepted'],
+      [(64 << 20) + 1, 'MANIFEST_UNKNOWN 404'],
+    ] as const) {
+      const bytes = Buffer.alloc(size, ' ');
+      Buffer.from(`{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}"}`).copy(bytes);
+      const digest = digestOf(`${size}`);
+      await registry.storage.put(blobDataKey(digest), bytes);
+      await registry.storage.put(revisionLinkKey(REPOSITORY, digest), Buffer.from(digest));
+
+      expect(await refusal(registry.manifests.get(REPOSITORY, parseReference(digest), call()))).toBe(outcome);
+    }
+    expect(registry.warnings).toEqual(['a manifest is too long to be served']);
   });
 
   test('a layer link alone makes no manifest', async () => {
