@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { ByteReader } from '../storage/driver.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
 import { headersOf, respond, SMALL_BYTES } from './respond.ts';
+import { settleBody } from './unread-body.ts';
 
 /** A client that takes nothing for so long loses its connection. */
 const IDLE_MS = 300_000;
@@ -44,6 +45,8 @@ async function send(
 ): Promise<void> {
   const { response } = exchange;
   try {
+    await settleBody(exchange);
+    if (exchange.clientGone) throw new ClientGone();
     response.socket?.setTimeout(IDLE_MS);
     response.writeHead(status, headersOf(exchange, headers));
     await sendViews(exchange, reader, first);

@@ -6,11 +6,6 @@ import type { Exchange } from './exchange.ts';
 import { BodyTooSlow, pacedBody } from './paced-body.ts';
 import { parseContentRange } from './range.ts';
 
-/** False when the request has no body, or an empty one of a known length. */
-export function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0').trim() !== '0';
-}
-
 /**
  * The body of an upload request, read as it arrives.
  *
@@ -32,6 +27,15 @@ export function uploadBody(exchange: Exchange): UploadBody {
     ...(known === undefined ? {} : { length: known }),
     ...(range ? { start: range.start } : {}),
   };
+}
+
+/**
+ * Reads what is left of a body that turned out not to be needed, for an answer that is no refusal: some clients fail
+ * when it comes while they still send. One that waits to be asked for its body keeps it.
+ */
+export async function skipBody(exchange: Exchange): Promise<void> {
+  if (exchange.expectsContinue || exchange.request.complete) return;
+  for await (const _chunk of chunksOf(exchange));
 }
 
 /**

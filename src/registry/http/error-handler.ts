@@ -8,8 +8,6 @@ import { uploadHeaders } from './headers.ts';
 import { respond } from './respond.ts';
 import { MethodNotAllowed } from './router.ts';
 
-/** The rest of a body that nobody wants is read for so long, so that the client gets to read the answer. */
-const LINGER_MS = 5000;
 /** What a client that meets 429 or 503 is asked to wait, unless more is known. */
 const RETRY_AFTER_SECONDS = 1;
 
@@ -23,8 +21,7 @@ export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): 
   const error = isFastifyError(thrown) ? fromFastify(thrown) : toDistributionError(thrown);
   if (error.status >= 500) logFailure(exchange, error, logger);
   exchange.failure = error;
-  const answer = { status: error.status, headers: errorHeaders(exchange, error), body: errorBody(error) };
-  dropBody(exchange, () => respond(exchange, answer));
+  respond(exchange, { status: error.status, headers: errorHeaders(exchange, error), body: errorBody(error) });
 }
 
 /** The body of an error answer. */
@@ -39,39 +36,6 @@ function errorHeaders(exchange: Exchange, error: DistributionError): Record<stri
   if (temporary && !exchange.reply.hasHeader('retry-after'))
     return { 'retry-after': String(RETRY_AFTER_SECONDS) };
   return {};
-}
-
-/**
- * Answers a request whose body may not have been read to its end, so that the client gets to read the answer.
- *
- * A body that the client still holds back (`Expect: 100-continue`) may or may not come, so that nothing after it
- * could be told apart: the connection is closed. On a connection that is kept, what arrives after the answer is
- * discarded. One that is closed with the answer would be reset under a client that still sends: there the body
- * comes first. A client that goes on for long is cut off either way.
- */
-function dropBody({ request, response, reply, expectsContinue }: Exchange, answer: () => void): void {
-  if (request.complete || expectsContinue) {
-    if (!request.complete) reply.header('connection', 'close');
-    answer();
-    return;
-  }
-  const { socket } = request;
-  if (response.shouldKeepAlive) {
-    answer();
-    // Node itself does so only for a body that nobody has begun to read.
-    request.resume();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    timer.unref();
-    request.once('close', () => clearTimeout(timer));
-    return;
-  }
-  const timer = setTimeout(answer, LINGER_MS);
-  request.once('end', () => {
-    clearTimeout(timer);
-    answer();
-  });
-  request.once('close', () => clearTimeout(timer));
-  request.resume();
 }
 
 function logFailure({ id, method, path }: Exchange, error: DistributionError, logger: Logger): void {

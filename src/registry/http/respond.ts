@@ -1,4 +1,5 @@
 import type { Exchange } from './exchange.ts';
+import { settleBody } from './unread-body.ts';
 
 export interface Answer {
   readonly status: number;
@@ -14,12 +15,19 @@ export const SMALL_BYTES = 64 * 1024;
  * Sends a whole answer, past the serialization of fastify: the bytes are ready, and a manifest by tag is what
  * nodes ask for most.
  */
-export function respond(exchange: Exchange, { status, headers, body = EMPTY }: Answer): void {
+export function respond(exchange: Exchange, answer: Answer): void {
+  exchange.reply.hijack();
+  const settled = settleBody(exchange);
+  if (settled) settled.then(() => send(exchange, answer)).catch(() => exchange.response.destroy());
+  else send(exchange, answer);
+}
+
+function send(exchange: Exchange, { status, headers, body = EMPTY }: Answer): void {
+  if (exchange.clientGone) return;
   const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
   const head = headersOf(exchange, headers);
   if (bytes !== body) head['content-type'] = 'application/json';
   if (status !== 204 && status !== 304) head['content-length'] ??= bytes.length;
-  exchange.reply.hijack();
   exchange.response.writeHead(status, head);
   sendBody(exchange, exchange.method === 'HEAD' ? EMPTY : bytes);
 }

@@ -326,7 +326,7 @@ describe('blobs', () => {
     expect(answer.headers['content-range']).toBe('bytes */2048');
   });
 
-  test.each([{ range: 'bytes=0-1,5-6' }, { range: 'bytes=0-1', 'if-range': '"other"' }])(
+  test.each([{ range: 'bytes=0-1,x' }, { range: 'bytes=0-1', 'if-range': '"other"' }])(
     'sends the whole blob for %j',
     async (headers) => {
       const answer = await registry.call(path, { headers });

@@ -3,12 +3,13 @@ import { isDigest, parseDigest, parseDigestAlgorithm, type Digest } from '../../
 import { DistributionError } from '../../distribution/errors.ts';
 import { isRepositoryName, type RepositoryName } from '../../distribution/reference.ts';
 import type { UploadService } from '../../distribution/upload-service.ts';
-import { hasBody, uploadBody } from '../body.ts';
+import { skipBody, uploadBody } from '../body.ts';
 import type { Exchange } from '../exchange.ts';
 import { blobLocation, uploadHeaders } from '../headers.ts';
 import type { TargetOf } from '../path.ts';
 import { respond } from '../respond.ts';
 import type { Endpoint } from '../router.ts';
+import { hasBody } from '../unread-body.ts';
 
 export interface UploadServices {
   readonly blobs: Pick<BlobService, 'mount'>;
@@ -94,7 +95,9 @@ async function completeUpload(
     throw new DistributionError('DIGEST_INVALID', { message: 'the query parameter digest is missing' });
   }
   const body = hasBody(exchange.request) ? uploadBody(exchange) : undefined;
-  const descriptor = await uploads.complete(repository, id, parseDigest(digest), body, exchange);
+  const descriptor = await uploads.complete({ repository, id }, parseDigest(digest), body, exchange);
+  // A repeated request is answered without its body.
+  if (body) await skipBody(exchange);
   sendCreated(exchange, repository, descriptor.digest);
 }
 
