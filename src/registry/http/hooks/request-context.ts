@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { LimitsConfig } from '../../../api/registry-config.ts';
 import { DistributionError } from '../../distribution/errors.ts';
 import { Exchange } from '../exchange.ts';
+import { checkHead } from '../head-check.ts';
 import { originOf } from '../forwarded.ts';
 import { addWarning } from '../headers.ts';
 import { baseUrlOf } from '../location.ts';
@@ -62,6 +63,7 @@ export function beginExchange(
  * @throws DistributionError UNSUPPORTED with status 404 or 405, and those of `parseTarget`
  */
 export function matchExchange(exchange: Exchange, dependencies: MatchDependencies): void {
+  checkHead(exchange.request);
   const target = parseTarget(exchange.request.url ?? '/');
   if (!target) throw new DistributionError('UNSUPPORTED', { status: 404, message: 'no such endpoint' });
   const { deleteEnabled } = dependencies.settings();
