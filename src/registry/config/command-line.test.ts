@@ -59,6 +59,22 @@ describe('parseCommandLine', () => {
     expect(configOf(...LOCAL, '--allow-anonymous-delete').auth.anonymousDelete).toBe(true);
   });
 
+  it('deletes, refuses sparse content and has no external URL unless told otherwise', () => {
+    const standard = configOf(...LOCAL);
+    const other = configOf(
+      ...LOCAL,
+      '--disable-delete',
+      '--allow-sparse',
+      '--external-url',
+      'https://r.example.com/registry',
+    );
+
+    expect([standard.delete.enabled, standard.manifests.allowSparse]).toEqual([true, false]);
+    expect(standard.http.externalURL).toBeUndefined();
+    expect([other.delete.enabled, other.manifests.allowSparse]).toEqual([false, true]);
+    expect(other.http.externalURL).toBe('https://r.example.com/registry');
+  });
+
   test.each([
     [[], 'a command is missing'],
     [['run'], 'unknown command "run"'],
@@ -74,6 +90,19 @@ describe('parseCommandLine', () => {
     [['serve', ...LOCAL, '--anonymous', 'None'], '--anonymous None needs --htpasswd'],
     [['serve', ...PUBLIC], 'add --htpasswd FILE, or say so with --anonymous PullPush'],
     [['serve', '--config', 'x', ...LOCAL], '--data cannot be used together with --config'],
+    [
+      ['serve', ...LOCAL, '--external-url', 'r.example.com'],
+      '--external-url: "r.example.com" is not an http',
+    ],
+    [['serve', ...LOCAL, '--external-url', 'ftp://r.example.com'], 'is not an http or https URL'],
+    [
+      ['serve', ...LOCAL, '--allow-anonymous-delete', '--disable-delete'],
+      '--allow-anonymous-delete cannot be used together with --disable-delete',
+    ],
+    [
+      ['serve', '--config', 'x', '--disable-delete'],
+      '--disable-delete cannot be used together with --config',
+    ],
     [['serve', '--verbose'], "Unknown option '--verbose'"],
   ])('refuses %j', (args, message) => {
     expect(() => parse(...args)).toThrow(UsageError);

@@ -37,6 +37,10 @@ Options:
                              what clients without a password may do; None with --htpasswd, else PullPush
                              on a loopback address and no default elsewhere
   --allow-anonymous-delete   lets clients without a password delete, for tests
+  --disable-delete           lets nobody delete anything
+  --allow-sparse             takes manifests and indexes whose parts are not in the repository
+  --external-url URL         how clients outside reach this registry; requests that come by its host get
+                             absolute URLs
   --ops HOST:PORT            address of /livez, /readyz and /metrics; default 127.0.0.1:9090
   --help                     show this text
   --version                  show the version
@@ -53,6 +57,9 @@ const OPTIONS = {
   htpasswd: { type: 'string' },
   anonymous: { type: 'string' },
   'allow-anonymous-delete': { type: 'boolean' },
+  'disable-delete': { type: 'boolean' },
+  'allow-sparse': { type: 'boolean' },
+  'external-url': { type: 'string' },
   ops: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
@@ -67,6 +74,9 @@ interface Flags {
   readonly htpasswd?: string;
   readonly anonymous?: string;
   readonly 'allow-anonymous-delete'?: boolean;
+  readonly 'disable-delete'?: boolean;
+  readonly 'allow-sparse'?: boolean;
+  readonly 'external-url'?: string;
   readonly ops?: string;
   readonly help?: boolean;
   readonly version?: boolean;
@@ -107,18 +117,35 @@ function serveCommand(flags: Flags, cwd: string): Command {
   if (flags.listen === undefined) throw new UsageError('--listen HOST:PORT is needed with --data');
   const listen = checkAddress('--listen', flags.listen);
   const ops = checkAddress('--ops', flags.ops ?? '127.0.0.1:9090');
-  const tls = tlsOf(flags, cwd);
+  const deletes = deletesOf(flags);
   const config: RegistryConfigInput = {
     storage: { driver: 'filesystem', rootDirectory: resolve(cwd, flags.data) },
-    http: { listen, ...(tls ? { tls } : {}) },
+    http: { listen, ...tlsOf(flags, cwd), ...externalUrlOf(flags) },
     ops: { listen: ops },
     auth: {
       anonymous: anonymousOf(flags),
-      anonymousDelete: flags['allow-anonymous-delete'] ?? false,
+      anonymousDelete: deletes.anonymous,
       ...(flags.htpasswd === undefined ? {} : { basic: { htpasswdFiles: [resolve(cwd, flags.htpasswd)] } }),
     },
+    delete: { enabled: deletes.enabled },
+    manifests: { allowSparse: flags['allow-sparse'] ?? false },
   };
   return { kind: 'serve', config };
+}
+
+function deletesOf(flags: Flags): { enabled: boolean; anonymous: boolean } {
+  const anonymous = flags['allow-anonymous-delete'] ?? false;
+  const enabled = !(flags['disable-delete'] ?? false);
+  if (anonymous && !enabled) {
+    throw new UsageError('--allow-anonymous-delete cannot be used together with --disable-delete');
+  }
+  return { enabled, anonymous };
+}
+
+function externalUrlOf({ 'external-url': url }: Flags): { externalURL?: string } {
+  if (url === undefined) return {};
+  if (/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return { externalURL: url };
+  throw new UsageError(`--external-url: "${url}" is not an http or https URL, such as https://r.example.com`);
 }
 
 function checkAddress(flag: string, text: string): string {
@@ -130,12 +157,12 @@ function checkAddress(flag: string, text: string): string {
   }
 }
 
-function tlsOf(flags: Flags, cwd: string): { certificateFile: string; keyFile: string } | undefined {
+function tlsOf(flags: Flags, cwd: string): { tls?: { certificateFile: string; keyFile: string } } {
   const { 'tls-cert': certificate, 'tls-key': key } = flags;
-  if (certificate === undefined && key === undefined) return undefined;
+  if (certificate === undefined && key === undefined) return {};
   if (certificate === undefined) throw new UsageError('--tls-key needs --tls-cert');
   if (key === undefined) throw new UsageError('--tls-cert needs --tls-key');
-  return { certificateFile: resolve(cwd, certificate), keyFile: resolve(cwd, key) };
+  return { tls: { certificateFile: resolve(cwd, certificate), keyFile: resolve(cwd, key) } };
 }
 
 /** An open registry is never an accident: off the loopback interface it has to be asked for. */
