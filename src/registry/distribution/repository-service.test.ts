@@ -51,7 +51,7 @@ function createSite(storage: StorageDriver = createMemoryDriver()): Site {
   const manifests = guarded(registry.manifests, guard);
   return {
     ...registry,
-    repositories: new RepositoryService({ storage, logger: undefined, uploads: registry.uploads, guard }),
+    repositories: new RepositoryService({ storage, uploads: registry.uploads, guard }),
     pushManifest: (name, reference, bytes) =>
       manifests.put(name, parseReference(reference), { contentType: OCI_MANIFEST, bytes }, call()),
   };
