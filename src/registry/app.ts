@@ -5,11 +5,13 @@ import type { Logger } from '../shared/logger.ts';
 import type { AccessPolicy } from './auth/policy.ts';
 import type { BlobService } from './distribution/blob-service.ts';
 import type { CatalogService } from './distribution/catalog-service.ts';
+import type { RepositoryService } from './distribution/repository-service.ts';
+import type { ReferrerService } from './distribution/referrer-service.ts';
 import type { TagService } from './distribution/tag-service.ts';
 import { sendError } from './http/error-handler.ts';
-import { CountedUploads } from './http/counted-uploads.ts';
 import { exchangeOf, type Exchange } from './http/exchange.ts';
 import { finish } from './http/finished.ts';
+import { CountedUploads } from './http/counted-uploads.ts';
 import { logAccess } from './http/hooks/access-log.ts';
 import { authorize } from './http/hooks/authorize.ts';
 import { RequestLimits } from './http/hooks/limits.ts';
@@ -23,6 +25,8 @@ import { blobEndpoint } from './http/routes/blobs.ts';
 import { catalogEndpoint } from './http/routes/catalog.ts';
 import { discoverEndpoint } from './http/routes/discover.ts';
 import { manifestEndpoint, type ManifestServices } from './http/routes/manifests.ts';
+import { repositoryEndpoint } from './http/routes/repositories.ts';
+import { referrersEndpoint } from './http/routes/referrers.ts';
 import { tagsEndpoint } from './http/routes/tags.ts';
 import { uploadEndpoint, uploadsEndpoint, type UploadServices } from './http/routes/uploads.ts';
 import type { HttpSettings } from './http/settings.ts';
@@ -32,7 +36,9 @@ import type { RegistryMetrics } from './metrics.ts';
 export interface Services extends UploadServices, ManifestServices {
   readonly blobs: Pick<BlobService, 'stat' | 'open' | 'delete' | 'mount'>;
   readonly tags: Pick<TagService, 'list' | 'delete'>;
+  readonly referrers: Pick<ReferrerService, 'list'>;
   readonly catalog: Pick<CatalogService, 'list'>;
+  readonly repositories: Pick<RepositoryService, 'delete'>;
 }
 
 /** What changes while the server runs. */
@@ -155,11 +161,11 @@ function createEndpoints({ services, clock, state }: AppDependencies): Endpoints
     blob: blobEndpoint(services.blobs),
     uploads: counted.starts(uploadsEndpoint(services)),
     upload: counted.ends(uploadEndpoint(services)),
-    manifest: manifestEndpoint(services),
+    manifest: manifestEndpoint(services, () => state.settings),
     tags: tagsEndpoint(services.tags),
     discover: discoverEndpoint(),
-    referrers: new Map(),
-    repository: new Map(),
+    referrers: referrersEndpoint(services.referrers),
+    repository: repositoryEndpoint(services.repositories),
   };
 }
 

@@ -10,9 +10,15 @@ import { AccessPolicy } from './auth/policy.ts';
 import { BlobService } from './distribution/blob-service.ts';
 import { CatalogService } from './distribution/catalog-service.ts';
 import { createDigesters } from './distribution/digester-pool.ts';
+import { IndexRepair } from './distribution/index-repair.ts';
 import { ManifestService } from './distribution/manifest-service.ts';
+import { guarded, RepositoryGuard } from './distribution/repository-guard.ts';
+import { RepositoryService } from './distribution/repository-service.ts';
+import { ReferrerIndex } from './distribution/referrer-index.ts';
+import { ReferrerService } from './distribution/referrer-service.ts';
 import { TagService } from './distribution/tag-service.ts';
 import { UploadService } from './distribution/upload-service.ts';
+import { IndexPass, RepairCounts } from './index-pass.ts';
 import type { RegistryMetrics } from './metrics.ts';
 import { createStorage } from './storage/create.ts';
 import type { StorageDriver } from './storage/driver.ts';
@@ -35,6 +41,8 @@ export interface Dependencies {
   readonly passwords: HtpasswdAuthenticator;
   /** Not started yet. */
   readonly purge: UploadPurge;
+  /** Not started yet. */
+  readonly indexes: IndexPass;
   /** Suspends uploads, then closes the storage and the threads. */
   close(): Promise<void>;
 }
@@ -52,8 +60,12 @@ export async function createDependencies(options: DependencyOptions): Promise<De
   const storage = await createStorage(config.storage, { metrics: metrics.storage, bufferBytes: half });
   const digests = createDigesters({ bufferBytes: half });
   const shared = { storage, digests, clock, ids: { uuid: randomUUID }, logger };
+  const referrerIndex = new ReferrerIndex(shared);
   const uploads = new UploadService(shared);
   const purge = new UploadPurge({ uploads, clock, logger, random: Math.random });
+  const catalog = new CatalogService(shared);
+  const guard = new RepositoryGuard();
+  const indexes = createIndexPass(options, { storage, catalog, referrers: referrerIndex });
   const verifier = new PasswordVerifier();
   const passwords = new HtpasswdAuthenticator({ verifier, clock, cacheKey: randomBytes(32) });
   return {
@@ -61,19 +73,38 @@ export async function createDependencies(options: DependencyOptions): Promise<De
     services: {
       blobs: new BlobService(shared),
       uploads,
-      manifests: new ManifestService(shared),
+      manifests: guarded(new ManifestService(shared), guard),
       tags: new TagService(shared),
-      catalog: new CatalogService(shared),
+      referrers: new ReferrerService({ ...shared, index: referrerIndex }),
+      catalog,
+      repositories: new RepositoryService({ ...shared, uploads, guard }),
     },
     policy: new AccessPolicy(config.auth, passwords),
     passwords,
     purge,
+    indexes,
     close: async () => {
-      await purge.close();
+      await Promise.all([purge.close(), indexes.close()]);
       await uploads.close();
       await Promise.all([storage.close(), digests.close(), verifier.close()]);
     },
   };
+}
+
+function createIndexPass(
+  { clock, logger, metrics }: DependencyOptions,
+  parts: { storage: StorageDriver; catalog: CatalogService; referrers: ReferrerIndex },
+): IndexPass {
+  const counts = new RepairCounts();
+  const repair = new IndexRepair({
+    ...parts,
+    logger,
+    onRepair: (index, action) => {
+      counts.add(index, action);
+      metrics.indexRepaired(index, action);
+    },
+  });
+  return new IndexPass({ ...parts, repair, counts, clock, logger, random: Math.random });
 }
 
 const MAX_BUFFER_BYTES = 128 << 20;

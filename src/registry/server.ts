@@ -133,6 +133,7 @@ export class RegistryServer {
       const port = await listen(this.#app.server, address);
       this.#watcher.start();
       this.#dependencies.purge.start();
+      this.#dependencies.indexes.start();
       const url = `${http.tls ? 'https' : 'http'}://${formatAddress({ ...address, port })}`;
       const opsListen = formatAddress({ ...opsAddress, port: this.#ops.port });
       logger.info({ version, url, ops: opsListen, storage: snapshot.config.storage.driver }, 'listening');
