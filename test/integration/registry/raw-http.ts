@@ -91,8 +91,10 @@ export class RawConnection {
   #ended = false;
   #wake: () => void = () => undefined;
 
-  static async open(port: number, host = '127.0.0.1'): Promise<RawConnection> {
-    const socket = connect({ port, host, noDelay: true, allowHalfOpen: true });
+  /** @param localAddress of the client */
+  static async open(port: number, host = '127.0.0.1', localAddress?: string): Promise<RawConnection> {
+    const from = localAddress === undefined ? {} : { localAddress };
+    const socket = connect({ port, host, noDelay: true, allowHalfOpen: true, ...from });
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.once('connect', resolve);

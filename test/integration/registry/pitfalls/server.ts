@@ -44,13 +44,19 @@ export type LogLine = Readonly<Record<string, unknown>>;
 
 export const OPEN_TO_ALL: RegistryConfigInput['auth'] = { anonymous: 'PullPush', anonymousDelete: true };
 
-/** Starts a server on a folder of its own, open to everybody unless `config` says something else. */
+/**
+ * Starts a server on a folder of its own, open to everybody unless `config` says something else.
+ *
+ * @param ca PEM of the CA of its certificate
+ */
 export async function startPitfallServer(
   config: Partial<RegistryConfigInput> | ((folder: string) => Promise<Partial<RegistryConfigInput>>) = {},
+  ca?: string,
 ): Promise<PitfallServer> {
   const folder = await mkdtemp(join(tmpdir(), 'registry-pitfalls-'));
   const registry = await startRegistry({
     folder,
+    ...(ca === undefined ? {} : { ca }),
     config: {
       storage: { driver: 'filesystem', rootDirectory: join(folder, 'data'), sync: 'Never' },
       auth: OPEN_TO_ALL,
