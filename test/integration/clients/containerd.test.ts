@@ -5,16 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type Containerd, startContainerd } from '../../servers/containerd.ts';
 import { blobTransfers, digestOfTag, missingParts } from './checks.ts';
+import { type Client, clientOf } from './client.ts';
 import { makeImage, type TestImage } from './image.ts';
-import {
-  clientOf,
-  type Client,
-  openWorkshop,
-  PASSWORD,
-  type Server,
-  USER,
-  type Workshop,
-} from './workshop.ts';
+import { openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
 
 const NAME = 'containerd.test/image:v1';
 /** A name of the registry that exists only in the configuration of containerd and of the server. */

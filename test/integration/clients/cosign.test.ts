@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { command } from '../../cluster/command.ts';
 import { toolPath } from '../../helpers/tools.ts';
+import { clientOf } from './client.ts';
 import { LAYOUT_TAG, makeImage, type TestImage } from './image.ts';
-import { clientOf, openWorkshop, type Server, type Workshop } from './workshop.ts';
+import { openWorkshop, type Server, type Workshop } from './workshop.ts';
 
 /** No service of sigstore is asked: the key is ours, and there is no transparency log. */
 const SIGN = ['--tlog-upload=false', '--use-signing-config=false', '--yes'];

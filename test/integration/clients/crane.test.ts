@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { blobTransfers, digestOfTag, missingParts } from './checks.ts';
+import { clientOf, isAllowed } from './client.ts';
 import { makeImage, type TestImage } from './image.ts';
-import { clientOf, isAllowed, openWorkshop, type Server, type Workshop } from './workshop.ts';
+import { openWorkshop, type Server, type Workshop } from './workshop.ts';
 
 const MODES = ['None', 'Pull', 'PullPush'] as const;
 

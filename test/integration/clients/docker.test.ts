@@ -4,16 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type Docker, startDocker } from '../../servers/docker.ts';
 import { blobTransfers, digestOfTag } from './checks.ts';
+import { type Client, clientOf } from './client.ts';
 import { LAYOUT_TAG, makeImage, type TestImage } from './image.ts';
-import {
-  clientOf,
-  type Client,
-  openWorkshop,
-  PASSWORD,
-  type Server,
-  USER,
-  type Workshop,
-} from './workshop.ts';
+import { openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
 
 const NAME = 'docker.test/image:v1';
 /** What docker makes of an image: the configuration and two layers. */

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { clientOf, openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
+import { clientOf } from './client.ts';
+import { openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
 let server: Server;

@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { sha256 } from '../registry/content.ts';
 import { digestOfTag, missingParts } from './checks.ts';
+import { type Client, clientOf } from './client.ts';
 import { LAYOUT_TAG, makeImage, type TestImage } from './image.ts';
-import { clientOf, type Client, openWorkshop, type Server, type Workshop } from './workshop.ts';
+import { openWorkshop, type Server, type Workshop } from './workshop.ts';
 
 const PUSH = ['--disable-path-validation', '--artifact-type', 'application/vnd.test'];
 

@@ -5,16 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { blobTransfers, digestOfTag } from './checks.ts';
+import { type Client, clientOf } from './client.ts';
 import { makeImage, type TestImage } from './image.ts';
-import {
-  clientOf,
-  type Client,
-  openWorkshop,
-  PASSWORD,
-  type Server,
-  USER,
-  type Workshop,
-} from './workshop.ts';
+import { openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
 
 const NAME = 'podman.test/image:v1';
 

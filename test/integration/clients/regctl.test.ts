@@ -8,8 +8,9 @@ import { command } from '../../cluster/command.ts';
 import { toolPath } from '../../helpers/tools.ts';
 import { sha256 } from '../registry/content.ts';
 import { blobTransfers, digestOfTag, missingParts } from './checks.ts';
+import { type Client, clientOf } from './client.ts';
 import { LAYOUT_TAG, makeImage, type TestImage } from './image.ts';
-import { clientOf, type Client, openWorkshop, type Server, type Workshop } from './workshop.ts';
+import { openWorkshop, type Server, type Workshop } from './workshop.ts';
 
 const CHUNK_BYTES = 100_000;
 

@@ -8,8 +8,9 @@ import { type Docker, startDocker } from '../../servers/docker.ts';
 import type { S3Server } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import { blobTransfers, digestOfTag, missingParts } from './checks.ts';
+import { clientOf } from './client.ts';
 import { LAYOUT_TAG, makeImage, type TestImage } from './image.ts';
-import { clientOf, openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
+import { openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
 
 const BUCKET = 'clients';
 const NAME = 's3.test/image:v1';

@@ -5,8 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { sha256 } from '../registry/content.ts';
 import { blobTransfers, digestOfTag, missingParts } from './checks.ts';
+import { clientOf } from './client.ts';
 import { LAYOUT_TAG, makeImage, type TestImage } from './image.ts';
-import { clientOf, openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
+import { openWorkshop, PASSWORD, type Server, USER, type Workshop } from './workshop.ts';
 
 let workshop: Workshop;
 let image: TestImage;

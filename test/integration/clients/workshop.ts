@@ -9,8 +9,6 @@ import { build } from '../../../scripts/build.ts';
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { createAuthority } from '../../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
-import { command } from '../../cluster/command.ts';
-import { toolPath } from '../../helpers/tools.ts';
 import { startRegistry, type TestRegistry } from '../registry/registry-process.ts';
 
 export const USER = 'ada';
@@ -153,23 +151,4 @@ async function environment(home: string, caFile: string, host?: string): Promise
     HELM_REGISTRY_CONFIG: authFile,
     SSL_CERT_FILE: caFile,
   };
-}
-
-/** Whether a client got through; other failures than a missing or insufficient login are thrown. */
-export async function isAllowed(run: Promise<string>): Promise<boolean> {
-  try {
-    await run;
-    return true;
-  } catch (error) {
-    if (error instanceof Error && /UNAUTHORIZED|401/.test(error.message)) return false;
-    throw error;
-  }
-}
-
-/** Runs a client with arguments. @returns its standard output, trimmed */
-export type Client = (...args: string[]) => Promise<string>;
-
-/** @param first arguments of every call */
-export function clientOf(name: string, env: NodeJS.ProcessEnv, ...first: string[]): Client {
-  return async (...args) => (await command(toolPath(name), [...first, ...args], { env })).trim();
 }
