@@ -32,6 +32,7 @@ describe('parseTarget', () => {
     ['/v2/a/manifests/v1', { kind: 'manifest', repository: 'a', reference: { kind: 'tag', tag: 'v1' } }],
     ['/v2/a/tags/list', { kind: 'tags', repository: 'a' }],
     ['/v2/_oci/ext/discover', { kind: 'discover' }],
+    ['/v2/a/ext/_oci/ext/discover', { kind: 'discover', repository: 'a/ext' }],
     [`/v2/a/b/referrers/${SHA256}?n=1`, { kind: 'referrers', repository: 'a/b', subject: SHA256 }],
     ['/v2/a/b/_registry-operator/repository', { kind: 'repository', repository: 'a/b' }],
   ])('reads %s', (url, target) => {
@@ -57,6 +58,8 @@ describe('parseTarget', () => {
     '/v2/a/b',
     '/v2/a/tags/all',
     '/v2/_oci/ext/other',
+    '/v2/a/_oci/ext/other',
+    '/v2/a/oci/ext/discover',
     '/v2/a/_registry-operator/other',
     '/v2/a/_other/repository',
     `/v2/a/uploads/${ID}`,

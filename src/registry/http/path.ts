@@ -13,7 +13,7 @@ import {
 export type Target =
   | { readonly kind: 'base' }
   | { readonly kind: 'catalog' }
-  | { readonly kind: 'discover' }
+  | { readonly kind: 'discover'; readonly repository?: RepositoryName }
   | { readonly kind: 'repository'; readonly repository: RepositoryName }
   | { readonly kind: 'referrers'; readonly repository: RepositoryName; readonly subject: Digest }
   | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: Digest }
@@ -25,13 +25,16 @@ export type Target =
 export type TargetKind = Target['kind'];
 export type TargetOf<K extends TargetKind> = Extract<Target, { kind: K }>;
 
+/** Path of the list of extensions, below `/v2/` or `/v2/<name>/`. */
+export const DISCOVER_EXTENSION = '_oci/ext/discover';
+
 /** Path of the extension that deletes a whole repository, below `/v2/<name>/`. */
 export const REPOSITORY_EXTENSION = '_registry-operator/repository';
 
 /** No name begins with `_`, so these cannot be repositories. */
 const REGISTRY_WIDE: ReadonlyMap<string, Target> = new Map([
   ['_catalog', { kind: 'catalog' }],
-  ['_oci/ext/discover', { kind: 'discover' }],
+  [DISCOVER_EXTENSION, { kind: 'discover' }],
 ]);
 
 /** Escapes that would put a separator or a NUL into a segment; also refused when doubly escaped. */
@@ -102,6 +105,9 @@ function repositoryTarget(segments: readonly string[]): Target | undefined {
       return last === 'list' ? { kind: 'tags', repository: name(2) } : undefined;
     case 'referrers':
       return { kind: 'referrers', repository: name(2), subject: parseDigest(last) };
+    case 'ext':
+      if (segments.at(-3) !== '_oci' || last !== 'discover') return undefined;
+      return { kind: 'discover', repository: name(3) };
     case '_registry-operator':
       return last === 'repository' ? { kind: 'repository', repository: name(2) } : undefined;
     case undefined:

@@ -529,7 +529,7 @@ describe('requests that are none', () => {
     expect([answer.status, answer.headers.allow, codeOf(answer)]).toEqual([status, allow, 'UNSUPPORTED']);
   });
 
-  test.each(['/', '/metrics', '/v2/a', '/v2/_oci/ext/discover'])('has nothing at %s', async (path) => {
+  test.each(['/', '/metrics', '/v2/a', '/v2/_oci/ext/other'])('has nothing at %s', async (path) => {
     const answer = await registry.call(path);
 
     expect([answer.status, codeOf(answer)]).toEqual([404, 'UNSUPPORTED']);
