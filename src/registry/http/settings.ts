@@ -20,7 +20,7 @@ export interface HttpSettings {
   readonly limits: LimitsConfig;
 }
 
-export interface ExternalUrl {
+interface ExternalUrl {
   /** As `normalizeHost` makes it. */
   readonly host: string;
   /** Scheme, host and path, without a slash at the end. */
