@@ -1,5 +1,12 @@
 import type { StorageDriver } from '../storage/driver.ts';
-import { uploadDataKey, uploadsPrefix, uploadStartedKey } from './layout.ts';
+import {
+  listedKey,
+  uploadDataKey,
+  uploadPrefix,
+  uploadsPrefix,
+  uploadStartedKey,
+  uploadWholeKey,
+} from './layout.ts';
 import type { RepositoryName } from './names.ts';
 import { isUploadId } from './reference.ts';
 import { walkRepositories } from './repositories.ts';
@@ -9,10 +16,7 @@ import type { UploadSite } from './upload-sessions.ts';
 /** Longest `startedat` that is read; RFC 3339 with nanoseconds and offset has 35 characters. */
 const MAX_STARTED_BYTES = 64;
 
-/**
- * Upload sessions that nothing was done with since a moment: started before it, and not written to since,
- * where the storage can tell. A session without a readable `startedat` (a crash leaves such) goes by its data.
- */
+/** Upload sessions that {@link isAbandoned}. */
 export async function* abandonedUploads(
   storage: StorageDriver,
   olderThan: Date,
@@ -21,10 +25,25 @@ export async function* abandonedUploads(
   const walk = { last: '', pageSize: 1000, having: ['_uploads/'] };
   for await (const repository of walkRepositories(storage, walk, call)) {
     for await (const site of uploadsOf(storage, repository, call)) {
-      const lastUse = await lastUseOf(storage, site, call);
-      if (lastUse !== undefined && lastUse < olderThan) yield site;
+      if (await isAbandoned(storage, site, olderThan, call)) yield site;
     }
   }
+}
+
+/**
+ * Whether nothing was done with a session since a moment: started before it, and no byte was stored since, by
+ * whatever replica. A session without a readable `startedat` (a crash leaves such) goes by what it has.
+ */
+export async function isAbandoned(
+  storage: StorageDriver,
+  site: UploadSite,
+  olderThan: Date,
+  call: ServiceCall,
+): Promise<boolean> {
+  const started = await startOf(storage, site, call);
+  if (started !== undefined && started >= olderThan) return false;
+  const times = [started, ...(await timesOf(storage, site, call))].filter((time) => time !== undefined);
+  return times.length > 0 && times.every((time) => time < olderThan);
 }
 
 async function* uploadsOf(
@@ -48,18 +67,28 @@ async function* uploadsOf(
   } while (after !== undefined);
 }
 
-async function lastUseOf(
+async function startOf(
   storage: StorageDriver,
   { repository, id }: UploadSite,
   call: ServiceCall,
 ): Promise<Date | undefined> {
-  const [data, text, started] = await Promise.all([
-    storage.stat(uploadDataKey(repository, id), call),
-    storage.get(uploadStartedKey(repository, id), MAX_STARTED_BYTES, call),
-    storage.stat(uploadStartedKey(repository, id), call),
-  ]);
-  const written = text && new Date(Buffer.from(text).toString('latin1'));
-  const startedAt = written && !Number.isNaN(written.getTime()) ? written : started?.modifiedAt;
-  const times = [data?.modifiedAt, startedAt].filter((time) => time !== undefined);
-  return times.toSorted((left, right) => left.getTime() - right.getTime()).at(-1);
+  const text = await storage.get(uploadStartedKey(repository, id), MAX_STARTED_BYTES, call);
+  const started = text && new Date(Buffer.from(text).toString('latin1'));
+  return started && !Number.isNaN(started.getTime()) ? started : undefined;
+}
+
+/** When what the session has was written, finished or not. */
+async function timesOf(
+  storage: StorageDriver,
+  { repository, id }: UploadSite,
+  call: ServiceCall,
+): Promise<(Date | undefined)[]> {
+  const prefix = uploadPrefix(repository, id);
+  const { entries } = await storage.list(prefix, call);
+  const stats = await Promise.all(entries.map(({ name }) => storage.stat(listedKey(prefix, name), call)));
+  const unfinished = [uploadDataKey, uploadWholeKey].map((keyOf) => keyOf(repository, id));
+  return [
+    ...stats.map((stat) => stat?.modifiedAt),
+    ...(await Promise.all(unfinished.map((key) => storage.lastWrite(key, call)))),
+  ];
 }

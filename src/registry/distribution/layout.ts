@@ -35,6 +35,9 @@ import type { RepositoryName, Tag, UploadId } from './names.ts';
  */
 const ROOT = 'docker/registry/v2';
 
+/** Prefix of every key. */
+export const ROOT_PREFIX = `${ROOT}/`;
+
 /** Longest content of a link file that is read: a digest is 135 bytes at most. */
 export const MAX_LINK_BYTES = 256;
 

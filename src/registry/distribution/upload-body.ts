@@ -1,5 +1,6 @@
 import type { WriteSession } from '../storage/driver.ts';
 import type { Batch, BatchBuffers } from './batch-buffers.ts';
+import { BlobTooLarge } from './blob-too-large.ts';
 import type { Digester } from './digester.ts';
 import { DistributionError } from './errors.ts';
 
@@ -14,6 +15,8 @@ export interface UploadBody {
   readonly length?: number;
   /** First byte of Content-Range; undefined appends at the end of the upload. */
   readonly start?: number;
+  /** Longest blob that the upload may become, in bytes; undefined is no limit. */
+  readonly maxBlobBytes?: number | undefined;
 }
 
 /** Where the bytes of a body go. */
@@ -34,17 +37,20 @@ export interface ReceiveOptions {
  * filled while others are written and hashed. Whatever was received before a failure has been handed to the
  * session.
  *
- * @throws DistributionError SIZE_INVALID when the body has not the promised length; the reason of the signal;
- *   the failure of the body or of the session
+ * @throws DistributionError SIZE_INVALID when the body has not the promised length; BlobTooLarge; the reason of
+ *   the signal; the failure of the body or of the session
  */
 export async function receive(sink: UploadSink, body: UploadBody, options: ReceiveOptions): Promise<void> {
   const batches = new BatchWriter(sink, options.buffers);
   const expected = body.length;
+  const { maxBlobBytes = Infinity } = body;
+  const room = maxBlobBytes - sink.session.offset;
   let received = 0;
   try {
     await forEach(body.data, options.signal, async (chunk) => {
       received += chunk.byteLength;
       if (expected !== undefined && received > expected) throw sizeInvalid(expected, received);
+      if (received > room) throw new BlobTooLarge(maxBlobBytes, { began: true });
       await batches.add(chunk);
     });
   } finally {

@@ -1,17 +1,35 @@
 import type { StorageDriver, StorageKey } from '../storage/driver.ts';
+import { isStorageError } from '../storage/errors.ts';
 import { blobDescriptor } from './blob-service.ts';
 import type { Descriptor } from './descriptor.ts';
 import { algorithmOf, type Digest } from './digest.ts';
 import type { Digester, Digesters, StreamDigests } from './digester.ts';
 import { DistributionError } from './errors.ts';
-import { blobDataKey, listedKey, uploadPrefix, uploadSealedKey, uploadStartedKey } from './layout.ts';
+import {
+  blobDataKey,
+  listedKey,
+  uploadDataKey,
+  uploadPrefix,
+  uploadSealedKey,
+  uploadStartedKey,
+  uploadWholeKey,
+} from './layout.ts';
 import { Links } from './links.ts';
 import type { ServiceDependencies, ServiceLogger } from './service-dependencies.ts';
 import type { OpenUpload, UploadSite } from './upload-sessions.ts';
 
 /**
- * Turns complete uploads into blobs: verifies the digest, makes the content visible below its sha256, links it
- * into the repository and removes the traces of the session, in this order.
+ * Turns complete uploads into blobs. The steps are in an order that lets a repeated request go on after a crash
+ * or a failure of any of them:
+ *
+ * 1. The digest is verified.
+ * 2. The link is written. Without content it makes nothing visible.
+ * 3. `startedat` goes. From here on a session without bytes is one that has ended, and not one that nothing was
+ *    sent to.
+ * 4. The content gets its final key, and is visible.
+ * 5. What is left of the session is removed.
+ *
+ * Where a repeated request brings every byte again, the content comes before the link, and `startedat` last.
  */
 export class UploadFinisher {
   readonly #storage: StorageDriver;
@@ -35,12 +53,9 @@ export class UploadFinisher {
   async finish(upload: OpenUpload, digest: Digest): Promise<Descriptor> {
     const size = upload.session.offset;
     const known = await this.#knownDigests(upload);
-    const target =
-      known?.[algorithmOf(digest)] === undefined
-        ? await this.#storeByReading(upload, digest)
-        : await this.#storeKnown(upload, digest, known);
-    await this.#links.linkLayer(upload.repository, digest, target, {});
-    await this.removeTraces(upload);
+    if (known?.[algorithmOf(digest)] === undefined) await this.#storeByReading(upload, digest);
+    else await this.#storeKnown(upload, digest, known);
+    await this.#tidy(upload);
     return blobDescriptor(digest, size);
   }
 
@@ -52,18 +67,33 @@ export class UploadFinisher {
   async finishSealed(site: UploadSite, digest: Digest): Promise<Descriptor | undefined> {
     const stat = await this.#storage.stat(uploadSealedKey(site.repository, site.id));
     if (stat === undefined) return undefined;
-    const target = await this.#storeSealed(site, digest);
-    await this.#links.linkLayer(site.repository, digest, target, {});
-    await this.removeTraces(site);
+    await this.#storeSealed(site, digest);
+    await this.#tidy(site);
     return blobDescriptor(digest, stat.size);
   }
 
   /** Removes everything that is left of a session, files of distribution (`hashstates/`) included. */
   async removeTraces({ repository, id }: UploadSite): Promise<void> {
+    const found = await this.#tracesOf({ repository, id });
+    // Also those that no list shows: the storage may keep something beside unfinished bytes.
+    const own = [uploadStartedKey, uploadDataKey, uploadWholeKey].map((keyOf) => keyOf(repository, id));
+    await this.#storage.delete([...new Set([...found, ...own])]);
+  }
+
+  /** The blob is there; what cannot be removed now is removed by the purge. */
+  async #tidy(site: UploadSite): Promise<void> {
+    try {
+      const found = await this.#tracesOf(site);
+      if (found.length > 0) await this.#storage.delete(found);
+    } catch (error) {
+      this.#logger?.warn({ err: error, repository: site.repository }, 'traces of an upload were left behind');
+    }
+  }
+
+  async #tracesOf({ repository, id }: UploadSite): Promise<StorageKey[]> {
     const prefix = uploadPrefix(repository, id);
     const { entries } = await this.#storage.list(prefix);
-    const started = uploadStartedKey(repository, id);
-    await this.#storage.delete([...entries.map(({ name }) => listedKey(prefix, name)), started]);
+    return entries.map(({ name }) => listedKey(prefix, name));
   }
 
   async #knownDigests({ digester, repository }: OpenUpload): Promise<StreamDigests | undefined> {
@@ -75,48 +105,75 @@ export class UploadFinisher {
     }
   }
 
-  async #storeKnown(upload: OpenUpload, digest: Digest, known: StreamDigests): Promise<Digest> {
-    if (known[algorithmOf(digest)] !== digest || known.sha256 === undefined) {
-      await upload.session.abort();
+  async #storeKnown(upload: OpenUpload, digest: Digest, known: StreamDigests): Promise<void> {
+    const { repository, session, resumable } = upload;
+    const target = known.sha256;
+    if (known[algorithmOf(digest)] !== digest || target === undefined) {
+      await session.abort();
       await this.removeTraces(upload);
       throw digestMismatch(digest);
     }
-    const key = blobDataKey(known.sha256);
-    if (await this.#isStored(key, upload.session.offset)) await upload.session.abort();
-    else await upload.session.commit(key);
-    return known.sha256;
-  }
-
-  /**
-   * A session cannot be read, so its bytes become an object that nobody else knows, and then a blob. Without
-   * `startedat` the session has ended, and a repeated request comes to {@link finishSealed}.
-   */
-  async #storeByReading(upload: OpenUpload, digest: Digest): Promise<Digest> {
-    const { repository, id, session } = upload;
-    await session.commit(uploadSealedKey(repository, id));
-    await this.#storage.delete([uploadStartedKey(repository, id)]);
-    return this.#storeSealed(upload, digest);
-  }
-
-  async #storeSealed(site: UploadSite, digest: Digest): Promise<Digest> {
-    const sealed = uploadSealedKey(site.repository, site.id);
-    const digester = this.#digests.create(['sha256', algorithmOf(digest)]);
-    let size: number;
-    let found: StreamDigests;
-    try {
-      await this.#digestObject(sealed, digester);
-      size = digester.size;
-      found = await digester.finish();
-    } finally {
-      digester.close();
+    const link = async (): Promise<void> => this.#links.linkLayer(repository, digest, target, {});
+    if (resumable) {
+      await link();
+      await this.#forgetStart(upload);
     }
-    if (found[algorithmOf(digest)] !== digest || found.sha256 === undefined) {
+    const key = blobDataKey(target);
+    if (await this.#isStored(key, session.offset)) await this.#abort(upload);
+    else await session.commit(key);
+    if (!resumable) await link();
+  }
+
+  /** A session cannot be read, so its bytes become an object that nobody else knows, and then a blob. */
+  async #storeByReading(upload: OpenUpload, digest: Digest): Promise<void> {
+    if (upload.resumable) await this.#forgetStart(upload);
+    await upload.session.commit(uploadSealedKey(upload.repository, upload.id));
+    await this.#storeSealed(upload, digest);
+  }
+
+  async #storeSealed(site: UploadSite, digest: Digest): Promise<void> {
+    const sealed = uploadSealedKey(site.repository, site.id);
+    const { size, digests: found } = await this.#digestsOf(sealed, digest);
+    const target = found.sha256;
+    if (found[algorithmOf(digest)] !== digest || target === undefined) {
       await this.removeTraces(site);
       throw digestMismatch(digest);
     }
-    const key = blobDataKey(found.sha256);
-    if (!(await this.#isStored(key, size))) await this.#storage.move(sealed, key);
-    return found.sha256;
+    await this.#links.linkLayer(site.repository, digest, target, {});
+    const key = blobDataKey(target);
+    if (!(await this.#isStored(key, size))) await this.#move(sealed, key);
+  }
+
+  /** A repeated request that comes to another replica does the same at the same time. */
+  async #move(sealed: StorageKey, key: StorageKey): Promise<void> {
+    try {
+      await this.#storage.move(sealed, key);
+    } catch (error) {
+      if (!isStorageError(error, 'NOT_FOUND')) throw error;
+      if ((await this.#storage.stat(key)) === undefined) throw new DistributionError('BLOB_UPLOAD_UNKNOWN');
+    }
+  }
+
+  async #forgetStart({ repository, id }: UploadSite): Promise<void> {
+    await this.#storage.delete([uploadStartedKey(repository, id)]);
+  }
+
+  async #abort({ session, repository }: OpenUpload): Promise<void> {
+    try {
+      await session.abort();
+    } catch (error) {
+      this.#logger?.warn({ err: error, repository }, 'bytes of an upload were left behind');
+    }
+  }
+
+  async #digestsOf(key: StorageKey, digest: Digest): Promise<{ size: number; digests: StreamDigests }> {
+    const digester = this.#digests.create(['sha256', algorithmOf(digest)]);
+    try {
+      await this.#digestObject(key, digester);
+      return { size: digester.size, digests: await digester.finish() };
+    } finally {
+      digester.close();
+    }
   }
 
   async #digestObject(key: StorageKey, digester: Digester): Promise<void> {

@@ -46,7 +46,12 @@ describe('an upload', () => {
     const { id } = await registry.uploads.start(REPOSITORY, call());
 
     const status = await registry.uploads.append(REPOSITORY, id, bodyOf(bytes, { length: size }), call());
-    const blob = await registry.uploads.complete(REPOSITORY, id, digestOf(bytes), undefined, call());
+    const blob = await registry.uploads.complete(
+      { repository: REPOSITORY, id },
+      digestOf(bytes),
+      undefined,
+      call(),
+    );
 
     expect(status).toEqual({ repository: REPOSITORY, id, offset: size });
     expect(blob).toMatchObject({ digest: digestOf(bytes), size });
@@ -82,7 +87,12 @@ describe('an upload', () => {
 
         const body = bodyOf(bytes.subarray(offset), { start: offset });
         const digest = digestOf(bytes, algorithm);
-        const blob = await replicas[last.replica]?.uploads.complete(REPOSITORY, id, digest, body, call());
+        const blob = await replicas[last.replica]?.uploads.complete(
+          { repository: REPOSITORY, id },
+          digest,
+          body,
+          call(),
+        );
 
         expect(blob).toMatchObject({ digest, size: bytes.byteLength });
         expect((await contentOf(one, digest)).equals(bytes)).toBe(true);
@@ -96,7 +106,12 @@ describe('an upload', () => {
     const registry = createTestRegistry();
     const { id } = await registry.uploads.start(REPOSITORY, call());
 
-    await registry.uploads.complete(REPOSITORY, id, digestOf('x'), bodyOf('x', { start: 0 }), call());
+    await registry.uploads.complete(
+      { repository: REPOSITORY, id },
+      digestOf('x'),
+      bodyOf('x', { start: 0 }),
+      call(),
+    );
 
     expect((await contentOf(registry, digestOf('x'))).toString()).toBe('x');
   });
@@ -105,7 +120,9 @@ describe('an upload', () => {
     const registry = createTestRegistry();
     const { id } = await registry.uploads.start(REPOSITORY, call());
 
-    expect(await registry.uploads.complete(REPOSITORY, id, digestOf(''), undefined, call())).toMatchObject({
+    expect(
+      await registry.uploads.complete({ repository: REPOSITORY, id }, digestOf(''), undefined, call()),
+    ).toMatchObject({
       size: 0,
     });
     expect(await contentOf(registry, digestOf(''))).toHaveLength(0);
@@ -123,7 +140,12 @@ describe('an upload', () => {
       return open(key, ...rest);
     };
 
-    await registry.uploads.complete(REPOSITORY, id, digestOf('ab', 'sha512'), undefined, call());
+    await registry.uploads.complete(
+      { repository: REPOSITORY, id },
+      digestOf('ab', 'sha512'),
+      undefined,
+      call(),
+    );
 
     expect(opened).toEqual([]);
   });
@@ -159,8 +181,7 @@ describe('a chunk', () => {
       registry.uploads.append.bind(registry.uploads, REPOSITORY, id, bodyOf('a', { start: 0 }), call()),
       registry.uploads.complete.bind(
         registry.uploads,
-        REPOSITORY,
-        id,
+        { repository: REPOSITORY, id },
         digestOf('abc'),
         bodyOf('d', { start: 3 }),
         call(),
@@ -173,7 +194,12 @@ describe('a chunk', () => {
       expect(await registry.uploads.status(REPOSITORY, id, call())).toMatchObject({ offset: 2 });
     }
 
-    await registry.uploads.complete(REPOSITORY, id, digestOf('abc'), bodyOf('c', { start: 2 }), call());
+    await registry.uploads.complete(
+      { repository: REPOSITORY, id },
+      digestOf('abc'),
+      bodyOf('c', { start: 2 }),
+      call(),
+    );
 
     expect((await contentOf(registry, digestOf('abc'))).toString()).toBe('abc');
   });
@@ -191,14 +217,13 @@ describe('a chunk', () => {
     expect(await registry.uploads.status(REPOSITORY, id, call())).toMatchObject({ offset: 3 });
 
     const last = registry.uploads.complete(
-      REPOSITORY,
-      id,
+      { repository: REPOSITORY, id },
       digestOf('abc'),
       bodyOf('', { length: 9 }),
       call(),
     );
     expect(await refusal(last)).toBe('SIZE_INVALID 400');
-    await registry.uploads.complete(REPOSITORY, id, digestOf('abc'), undefined, call());
+    await registry.uploads.complete({ repository: REPOSITORY, id }, digestOf('abc'), undefined, call());
     expect((await contentOf(registry, digestOf('abc'))).toString()).toBe('abc');
   });
 
@@ -218,7 +243,7 @@ describe('a chunk', () => {
 
     expect(offset).toBe(700_000);
     await registry.uploads.append(REPOSITORY, id, bodyOf(bytes.subarray(offset), { start: offset }), call());
-    await registry.uploads.complete(REPOSITORY, id, digestOf(bytes), undefined, call());
+    await registry.uploads.complete({ repository: REPOSITORY, id }, digestOf(bytes), undefined, call());
     expect((await contentOf(registry, digestOf(bytes))).equals(bytes)).toBe(true);
   });
 
@@ -257,9 +282,9 @@ describe('a session', () => {
         'BLOB_UPLOAD_UNKNOWN 404',
       );
       expect(await refusal(uploads.cancel(name, unknown, call()))).toBe('BLOB_UPLOAD_UNKNOWN 404');
-      expect(await refusal(uploads.complete(name, unknown, digestOf('x'), undefined, call()))).toBe(
-        'BLOB_UPLOAD_UNKNOWN 404',
-      );
+      expect(
+        await refusal(uploads.complete({ repository: name, id: unknown }, digestOf('x'), undefined, call())),
+      ).toBe('BLOB_UPLOAD_UNKNOWN 404');
     }
     await uploads.cancel(REPOSITORY, id, call());
     expect(await uploadsLeft(registry)).toEqual([]);
@@ -271,7 +296,12 @@ describe('a session', () => {
       const { id } = await registry.uploads.start(REPOSITORY, call());
       await registry.uploads.append(REPOSITORY, id, bodyOf('abc'), call());
 
-      const wrong = registry.uploads.complete(REPOSITORY, id, digestOf('x', algorithm), undefined, call());
+      const wrong = registry.uploads.complete(
+        { repository: REPOSITORY, id },
+        digestOf('x', algorithm),
+        undefined,
+        call(),
+      );
 
       expect(await refusal(wrong)).toBe('DIGEST_INVALID 400');
       expect(await refusal(registry.uploads.status(REPOSITORY, id, call()))).toBe('BLOB_UPLOAD_UNKNOWN 404');
@@ -284,8 +314,7 @@ describe('a session', () => {
     const { id } = await registry.uploads.start(REPOSITORY, call());
     const complete = (text: string, body?: string): Promise<unknown> =>
       registry.uploads.complete(
-        REPOSITORY,
-        id,
+        { repository: REPOSITORY, id },
         digestOf(text),
         body === undefined ? undefined : bodyOf(body),
         call(),
@@ -302,7 +331,12 @@ describe('a session', () => {
     const bytes = someBytes(800_000);
     const { id } = await registry.uploads.start(REPOSITORY, call());
     const complete = (data: AsyncIterable<Uint8Array>): Promise<unknown> =>
-      registry.uploads.complete(REPOSITORY, id, digestOf(bytes), { data, length: bytes.length }, call());
+      registry.uploads.complete(
+        { repository: REPOSITORY, id },
+        digestOf(bytes),
+        { data, length: bytes.length },
+        call(),
+      );
 
     await expect(complete(brokenAfter(bytes.subarray(0, 700_000)))).rejects.toThrow('aborted');
     await complete(bodyOf(bytes).data);
@@ -319,12 +353,17 @@ describe('a session', () => {
 
     const second = registry.uploads.append(REPOSITORY, id, bodyOf('XY'), call());
     expect(await refusal(second)).toBe('RANGE_INVALID 416');
-    const early = registry.uploads.complete(REPOSITORY, id, digestOf('ab'), undefined, call());
+    const early = registry.uploads.complete(
+      { repository: REPOSITORY, id },
+      digestOf('ab'),
+      undefined,
+      call(),
+    );
     expect(await refusal(early)).toBe('RANGE_INVALID 416');
     body.end();
 
     expect(await first).toMatchObject({ offset: 2 });
-    await registry.uploads.complete(REPOSITORY, id, digestOf('ab'), undefined, call());
+    await registry.uploads.complete({ repository: REPOSITORY, id }, digestOf('ab'), undefined, call());
   });
 
   test('takes one writer at a time among replicas too', async () => {
@@ -392,7 +431,7 @@ describe('a session', () => {
     expect(await refusal(registry.uploads.status(REPOSITORY, id, call()))).toBe('UNAVAILABLE 503');
     const next = createTestRegistry(storage);
     expect(await next.uploads.status(REPOSITORY, id, call())).toMatchObject({ offset: 3 });
-    await next.uploads.complete(REPOSITORY, id, digestOf('abc'), undefined, call());
+    await next.uploads.complete({ repository: REPOSITORY, id }, digestOf('abc'), undefined, call());
     expect((await contentOf(next, digestOf('abc'))).toString()).toBe('abc');
   });
 
@@ -400,7 +439,12 @@ describe('a session', () => {
     const registry = createTestRegistry();
     await registry.storage.put(uploadSealedKey(REPOSITORY, UNKNOWN_ID), Buffer.from('abc'));
 
-    const blob = await registry.uploads.complete(REPOSITORY, UNKNOWN_ID, digestOf('abc'), undefined, call());
+    const blob = await registry.uploads.complete(
+      { repository: REPOSITORY, id: UNKNOWN_ID },
+      digestOf('abc'),
+      undefined,
+      call(),
+    );
 
     expect(blob).toMatchObject({ size: 3 });
     expect((await contentOf(registry, digestOf('abc'))).toString()).toBe('abc');
@@ -416,7 +460,12 @@ describe('a session', () => {
     const started = uploadStartedKey(REPOSITORY, UNKNOWN_ID);
     await registry.storage.put(started, Buffer.from('2026-11-21T09:00:00Z'));
 
-    await registry.uploads.complete(REPOSITORY, UNKNOWN_ID, digestOf('abc'), bodyOf('c'), call());
+    await registry.uploads.complete(
+      { repository: REPOSITORY, id: UNKNOWN_ID },
+      digestOf('abc'),
+      bodyOf('c'),
+      call(),
+    );
 
     expect((await contentOf(registry, digestOf('abc'))).toString()).toBe('abc');
   });
@@ -454,7 +503,7 @@ describe('a storage that fails', () => {
 
     expect(offset).toBe(512 << 10);
     const rest = bodyOf(bytes.subarray(offset), { start: offset });
-    await registry.uploads.complete(REPOSITORY, id, digestOf(bytes), rest, call());
+    await registry.uploads.complete({ repository: REPOSITORY, id }, digestOf(bytes), rest, call());
     expect((await contentOf(registry, digestOf(bytes))).equals(bytes)).toBe(true);
   });
 

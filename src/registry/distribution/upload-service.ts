@@ -1,19 +1,23 @@
 import type { StorageDriver } from '../storage/driver.ts';
-import { abandonedUploads } from './abandoned-uploads.ts';
+import { isStorageError } from '../storage/errors.ts';
+import { abandonedUploads, isAbandoned } from './abandoned-uploads.ts';
 import { BlobService } from './blob-service.ts';
+import { assertFits, BlobTooLarge } from './blob-too-large.ts';
 import type { Descriptor } from './descriptor.ts';
 import { algorithmOf, type Digest, type DigestAlgorithm } from './digest.ts';
 import { DistributionError, RangeInvalid, type UploadStatus } from './errors.ts';
-import { uploadStartedKey } from './layout.ts';
+import { ROOT_PREFIX, uploadStartedKey } from './layout.ts';
 import type { RepositoryName, UploadId } from './names.ts';
 import { parseUploadId } from './reference.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
 import type { UploadBody } from './upload-body.ts';
 import { UploadFinisher } from './upload-finisher.ts';
+import { resumeLastBytes } from './upload-last-bytes.ts';
 import { type OpenUpload, uploadFailure, UploadSessions, type UploadSite } from './upload-sessions.ts';
 
 export type { UploadStatus } from './errors.ts';
 export type { UploadBody } from './upload-body.ts';
+export type { UploadSite } from './upload-sessions.ts';
 
 /**
  * Upload sessions (OCI dist-spec "Pushing blobs"). All state is in the storage: between two requests a
@@ -26,6 +30,7 @@ export class UploadService {
   readonly #blobs: BlobService;
   readonly #sessions: UploadSessions;
   readonly #finisher: UploadFinisher;
+  readonly #logger: ServiceDependencies['logger'];
 
   constructor(dependencies: ServiceDependencies) {
     this.#storage = dependencies.storage;
@@ -34,6 +39,7 @@ export class UploadService {
     this.#blobs = new BlobService(dependencies);
     this.#sessions = new UploadSessions(dependencies);
     this.#finisher = new UploadFinisher(dependencies);
+    this.#logger = dependencies.logger;
   }
 
   /**
@@ -67,7 +73,7 @@ export class UploadService {
   ): Promise<UploadStatus> {
     return this.#sessions.hold({ repository, id }, async (upload, interrupted) => {
       if (upload === undefined) throw unknown();
-      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]), 'leave');
+      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]));
       return this.#sessions.leave(upload);
     });
   }
@@ -89,37 +95,36 @@ export class UploadService {
     call.signal.throwIfAborted();
     const site = { repository, id };
     await this.#sessions.interrupt(site, unknown('the upload was cancelled'));
-    await this.#sessions.holdExisting(site, async (upload) => {
+    await this.#remove(site, async (upload) => {
       if (upload === undefined && !(await this.#sessions.isStarted(site))) throw unknown();
-      await this.#forget(site, upload);
+      return true;
     });
   }
 
   /**
    * Takes the last bytes, if any, and makes the upload a blob of the repository. Repeating a call that
-   * succeeded succeeds, without reading the body. So can a call be repeated that brought everything and failed:
-   * of its bytes nothing is kept.
+   * succeeded succeeds, without reading the body. So can a call be repeated that failed at any point, or whose
+   * server died: of a body that brings everything nothing is kept, and of one that brings the last bytes it is
+   * known where it began.
    *
    * @throws DistributionError DIGEST_INVALID (the session is gone then), BLOB_UPLOAD_UNKNOWN, SIZE_INVALID;
    *   RangeInvalid (the session stays)
    */
-  // oxlint-disable-next-line max-params -- an upload is named by two of them
   async complete(
-    repository: RepositoryName,
-    id: UploadId,
+    site: UploadSite,
     digest: Digest,
     body: UploadBody | undefined,
     call: ServiceCall,
   ): Promise<Descriptor> {
-    return this.#sessions.hold({ repository, id }, async (upload, interrupted) => {
-      if (upload === undefined) return this.#completeAgain(repository, id, digest, call);
-      if (body !== undefined) {
-        const everything = upload.session.offset === 0 && body.start === undefined;
-        const signal = AbortSignal.any([call.signal, interrupted]);
-        await this.#receive(upload, body, signal, everything ? 'discard' : 'leave');
-      }
-      return this.#finish(upload, digest, 'leave');
-    });
+    const work = async (upload: OpenUpload | undefined, interrupted: AbortSignal): Promise<Descriptor> => {
+      if (upload === undefined) return this.#completeAgain(site, digest, call);
+      const signal = AbortSignal.any([call.signal, interrupted]);
+      if (body !== undefined) await this.#receiveLast(upload, body, signal);
+      return this.#finish(upload, digest);
+    };
+    const isWhole = body !== undefined && body.start === undefined;
+    if (!isWhole) return this.#sessions.hold(site, work);
+    return this.#sessions.holdForWhole(site, algorithmOf(digest), work);
   }
 
   /**
@@ -133,16 +138,17 @@ export class UploadService {
     body: UploadBody,
     call: ServiceCall,
   ): Promise<Descriptor> {
+    assertFits(0, body);
     const site = { repository, id: parseUploadId(this.#ids.uuid()) };
     return this.#sessions.holdNew(site, algorithmOf(digest), async (upload, interrupted) => {
-      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]), 'discard');
-      return this.#finish(upload, digest, 'discard');
+      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]));
+      return this.#finish(upload, digest);
     });
   }
 
   /**
-   * Removes sessions that were started, and as far as the storage can tell last written to, before a moment.
-   * Sessions in use stay.
+   * Removes sessions that were started, and as far as the storage can tell last written to, before a moment, and
+   * what the storage keeps of unfinished writes besides. Sessions in use stay, those of other replicas too.
    *
    * @returns how many were removed
    */
@@ -150,19 +156,50 @@ export class UploadService {
     let removed = 0;
     for await (const site of abandonedUploads(this.#storage, olderThan, call)) {
       if (this.#sessions.isHeld(site)) continue;
-      try {
-        await this.#sessions.holdExisting(site, async (upload) => this.#forget(site, upload));
-        removed++;
-      } catch (error) {
-        if (!(error instanceof RangeInvalid)) throw error;
-      }
+      // Looked at once more by who holds it: a client may have come back meanwhile.
+      const isStill = async (): Promise<boolean> => isAbandoned(this.#storage, site, olderThan, call);
+      if (await this.#purgeOne(site, isStill)) removed++;
     }
-    return removed;
+    return removed + (await this.#storage.sweepUnfinished(ROOT_PREFIX, olderThan, call));
   }
 
   /** Interrupts what is going on, keeps what arrived, and lets other replicas go on with it. */
   async close(): Promise<void> {
     await this.#sessions.close(new DistributionError('UNAVAILABLE', { message: 'the server is stopping' }));
+  }
+
+  /** A session that cannot be removed keeps none of the others. */
+  async #purgeOne(site: UploadSite, isStill: () => Promise<boolean>): Promise<boolean> {
+    try {
+      return await this.#remove(site, isStill);
+    } catch (error) {
+      if (!(error instanceof RangeInvalid)) {
+        this.#logger?.warn({ err: error, ...site }, 'an abandoned upload could not be removed');
+      }
+      return false;
+    }
+  }
+
+  /** @param wanted asked when nobody else can use the session */
+  async #remove(
+    site: UploadSite,
+    wanted: (upload: OpenUpload | undefined) => Promise<boolean>,
+  ): Promise<boolean> {
+    try {
+      return await this.#sessions.holdExisting(site, async (upload) => {
+        if (await wanted(upload)) {
+          await this.#forget(site, upload);
+          return true;
+        }
+        if (upload !== undefined) await this.#sessions.leave(upload);
+        return false;
+      });
+    } catch (error) {
+      // A full file system has no room for a lock, and this is what gives it room.
+      if (!isStorageError(error, 'NO_SPACE')) throw error;
+      await this.#finisher.removeTraces(site);
+      return true;
+    }
   }
 
   async #forget(site: UploadSite, upload: OpenUpload | undefined): Promise<void> {
@@ -171,59 +208,58 @@ export class UploadService {
     await this.#finisher.removeTraces(site);
   }
 
-  async #receive(
-    upload: OpenUpload,
-    body: UploadBody,
-    signal: AbortSignal,
-    afterFailure: AfterFailure,
-  ): Promise<void> {
+  /** The last bytes of an upload; a repeated request brings again what an interrupted one has brought already. */
+  async #receiveLast(upload: OpenUpload, body: UploadBody, signal: AbortSignal): Promise<void> {
+    if (!upload.resumable || body.start !== undefined) return this.#receive(upload, body, signal);
+    let rest: UploadBody;
+    try {
+      rest = await resumeLastBytes(this.#storage, upload, body);
+    } catch (error) {
+      await this.#sessions.endAfterFailure(upload);
+      throw error;
+    }
+    return this.#receive(upload, rest, signal);
+  }
+
+  async #receive(upload: OpenUpload, body: UploadBody, signal: AbortSignal): Promise<void> {
     const { repository, id, session } = upload;
     try {
       if (body.start !== undefined && body.start !== session.offset) {
         const message = `the upload goes on at byte ${session.offset}`;
         throw new RangeInvalid({ repository, id, offset: session.offset }, message);
       }
+      assertFits(session.offset, body);
       await this.#sessions.receive(upload, body, signal);
     } catch (error) {
-      await this.#endAfterFailure(upload, afterFailure);
+      if (error instanceof BlobTooLarge && error.began) await this.#forget(upload, upload);
+      else await this.#sessions.endAfterFailure(upload);
       throw uploadFailure(upload, error);
     }
   }
 
-  async #finish(upload: OpenUpload, digest: Digest, afterFailure: AfterFailure): Promise<Descriptor> {
+  async #finish(upload: OpenUpload, digest: Digest): Promise<Descriptor> {
     try {
       return await this.#finisher.finish(upload, digest);
     } catch (error) {
-      if (!(error instanceof DistributionError)) await this.#endAfterFailure(upload, afterFailure);
+      // The digest was taken, so it cannot go on.
+      const rest = { ...upload, digester: undefined };
+      if (!(error instanceof DistributionError)) await this.#sessions.endAfterFailure(rest);
       throw uploadFailure(upload, error);
     }
   }
 
-  async #endAfterFailure(upload: OpenUpload, how: AfterFailure): Promise<void> {
-    if (how === 'leave') await this.#sessions.leaveAfterFailure(upload);
-    else await this.#sessions.discardAfterFailure(upload);
-  }
-
   /** The session is gone: either this request is repeated because its answer was lost, or it never was. */
-  async #completeAgain(
-    repository: RepositoryName,
-    id: UploadId,
-    digest: Digest,
-    call: ServiceCall,
-  ): Promise<Descriptor> {
-    const sealed = await this.#finisher.finishSealed({ repository, id }, digest);
+  async #completeAgain(site: UploadSite, digest: Digest, call: ServiceCall): Promise<Descriptor> {
+    const sealed = await this.#finisher.finishSealed(site, digest);
     if (sealed !== undefined) return sealed;
     try {
-      return await this.#blobs.stat(repository, digest, call);
+      return await this.#blobs.stat(site.repository, digest, call);
     } catch (error) {
       if (error instanceof DistributionError && error.code === 'BLOB_UNKNOWN') throw unknown();
       throw error;
     }
   }
 }
-
-/** What becomes of the bytes of a request that fails. */
-type AfterFailure = 'leave' | 'discard';
 
 function unknown(message?: string): DistributionError {
   return new DistributionError('BLOB_UPLOAD_UNKNOWN', message === undefined ? {} : { message });

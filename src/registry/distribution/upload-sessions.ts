@@ -3,7 +3,7 @@ import { isStorageError } from '../storage/errors.ts';
 import type { DigestAlgorithm } from './digest.ts';
 import type { Digester, Digesters } from './digester.ts';
 import { DistributionError, RangeInvalid, type UploadStatus } from './errors.ts';
-import { uploadDataKey, uploadStartedKey } from './layout.ts';
+import { uploadDataKey, uploadStartedKey, uploadWholeKey } from './layout.ts';
 import type { RepositoryName, UploadId } from './names.ts';
 import type { ServiceDependencies, ServiceLogger } from './service-dependencies.ts';
 import { receive, type UploadBody } from './upload-body.ts';
@@ -21,6 +21,8 @@ export interface OpenUpload extends UploadSite {
   readonly session: WriteSession;
   /** Undefined when this process has not seen every byte of it. */
   readonly digester: Digester | undefined;
+  /** Whether a later request finds these bytes again. Those of a request that brings all of them are not kept. */
+  readonly resumable: boolean;
 }
 
 /** What a request does with the session it holds. */
@@ -64,9 +66,26 @@ export class UploadSessions {
     return this.#run({ site, inspecting: false, open: () => this.#open(site) }, work);
   }
 
-  /** As {@link hold}, for a session that nobody else knows of. */
+  /** As {@link hold}, for a session that nobody else knows of, and nobody can go on with. */
   async holdNew<T>(site: UploadSite, algorithm: DigestAlgorithm, work: Work<OpenUpload, T>): Promise<T> {
-    const open = (): Promise<OpenUpload> => this.#create(site, this.#digester(algorithm));
+    const open = (): Promise<OpenUpload> => this.#createWhole(site, uploadDataKey, algorithm);
+    return this.#run({ site, inspecting: false, open }, work);
+  }
+
+  /**
+   * As {@link hold}, for a request that brings the whole content if nothing was sent before. Its bytes are kept
+   * apart then: a crash leaves none to which the repeated request would add all of them again.
+   */
+  async holdForWhole<T>(
+    site: UploadSite,
+    algorithm: DigestAlgorithm,
+    work: Work<OpenUpload | undefined, T>,
+  ): Promise<T> {
+    const open = async (): Promise<OpenUpload | undefined> => {
+      const upload = await this.#openKnown(site);
+      if (upload !== undefined || !(await this.isStarted(site))) return upload;
+      return this.#createWhole(site, uploadWholeKey, algorithm);
+    };
     return this.#run({ site, inspecting: false, open }, work);
   }
 
@@ -79,7 +98,10 @@ export class UploadSessions {
       });
     } catch (error) {
       if (error instanceof RangeInvalid) return error.upload;
-      throw error;
+      // A full file system has no room for a lock, but the bytes can be counted.
+      const stored = isStorageError(error, 'NO_SPACE') ? await this.#storage.stat(keyOf(site)) : undefined;
+      if (stored === undefined) throw error;
+      return { ...site, offset: stored.size };
     }
   }
 
@@ -124,8 +146,15 @@ export class UploadSessions {
     return { repository, id, offset: session.offset };
   }
 
-  /** As {@link leave} after a failure, which is what the client is told, whatever else fails. */
-  async leaveAfterFailure(upload: OpenUpload): Promise<void> {
+  /**
+   * Keeps what a later request can go on with, and forgets the rest, after a failure, which is what the client is
+   * told, whatever else fails.
+   */
+  async endAfterFailure(upload: OpenUpload): Promise<void> {
+    if (!upload.resumable) {
+      await this.#discard(upload);
+      return;
+    }
     try {
       await this.leave(upload);
     } catch (error) {
@@ -133,8 +162,7 @@ export class UploadSessions {
     }
   }
 
-  /** Forgets every byte after a failure, which is what the client is told, whatever else fails. */
-  async discardAfterFailure(upload: OpenUpload): Promise<void> {
+  async #discard(upload: OpenUpload): Promise<void> {
     upload.digester?.close();
     try {
       await upload.session.abort();
@@ -179,17 +207,40 @@ export class UploadSessions {
   /** The driver gets no signal: the session outlives the request's, because it is suspended after an abort. */
   async #create(site: UploadSite, digester: Digester): Promise<OpenUpload> {
     try {
-      return { ...site, session: await this.#storage.startWrite(keyOf(site)), digester };
+      return { ...site, session: await this.#storage.startWrite(keyOf(site)), digester, resumable: true };
     } catch (error) {
       digester.close();
       throw isStorageError(error, 'SESSION_BUSY') ? busy(site, 0, error) : error;
     }
   }
 
+  async #createWhole(
+    site: UploadSite,
+    keyOfBytes: typeof uploadDataKey,
+    algorithm: DigestAlgorithm,
+  ): Promise<OpenUpload> {
+    const { repository, id } = site;
+    this.#memory.take(keyOf(site))?.digester.close();
+    try {
+      const session = await this.#storage.startWrite(keyOfBytes(repository, id));
+      return { ...site, session, digester: this.#digester(algorithm), resumable: false };
+    } catch (error) {
+      throw isStorageError(error, 'SESSION_BUSY') ? busy(site, 0, error) : error;
+    }
+  }
+
   async #openOrCreate(site: UploadSite): Promise<OpenUpload | undefined> {
-    const upload = await this.#open(site);
+    const upload = await this.#openKnown(site);
     if (upload !== undefined || !(await this.isStarted(site))) return upload;
     return this.#create(site, this.#memory.take(keyOf(site))?.digester ?? this.#digester('sha256'));
+  }
+
+  /** As {@link #open}, but what is left of a session that has ended is removed, and counts as nothing. */
+  async #openKnown(site: UploadSite): Promise<OpenUpload | undefined> {
+    const upload = await this.#open(site);
+    if (upload === undefined || upload.session.offset > 0 || (await this.isStarted(site))) return upload;
+    await this.#discard(upload);
+    return undefined;
   }
 
   /** @returns undefined when there are no bytes yet */
@@ -198,7 +249,8 @@ export class UploadSessions {
     try {
       const session = await this.#storage.resumeWrite(keyOf(site), remembered?.token);
       if (session !== undefined) {
-        return { ...site, session, digester: this.#matching(session, remembered?.digester) };
+        const digester = this.#matching(session, remembered?.digester);
+        return { ...site, session, digester, resumable: true };
       }
       if (remembered !== undefined && remembered.token === undefined)
         this.#memory.keep(keyOf(site), remembered);

@@ -50,7 +50,7 @@ describe('BufferPool', () => {
     const pool = new BufferPool(128 * KIB);
     const held = await pool.acquire(64 * KIB);
     const controller = new AbortController();
-    const large = pool.acquire(128 * KIB, controller.signal);
+    const large = pool.acquire(128 * KIB, { signal: controller.signal });
     const small = pool.acquire(64 * KIB);
     const reason = new Error('the client left');
 

@@ -1,9 +1,28 @@
 /** Free buffers that are kept for the next stream; beyond it they go back to the system. */
 const IDLE_LIMIT_BYTES = 16 << 20;
+/** A buffer is not asked back before its holder has had so long to make use of it. */
+const HOLD_MS = 1000;
+
+type Reclaim = (buffer: Buffer) => void;
 
 interface Waiter {
   readonly bytes: number;
   readonly grant: (buffer: Buffer) => void;
+  readonly reclaim: Reclaim | undefined;
+}
+
+interface Reclaimable {
+  readonly since: number;
+  readonly reclaim: Reclaim;
+}
+
+export interface AcquireOptions {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Called once when others have waited for this buffer's room and its holder has had it for a while: it gives the
+   * buffer back as soon as it can, or says by {@link BufferPool.keep} that it cannot.
+   */
+  readonly reclaim?: Reclaim;
 }
 
 /**
@@ -12,15 +31,25 @@ interface Waiter {
  */
 export class BufferPool {
   readonly #limit: number;
+  readonly #now: () => number;
   readonly #free = new Map<number, Buffer[]>();
   readonly #waiting: Waiter[] = [];
+  /** The one that was lent first comes first. */
+  readonly #reclaimable = new Map<Buffer, Reclaimable>();
+  /** Those that were asked back and are not here yet. */
+  readonly #reclaimed = new Set<Buffer>();
+  #timer: NodeJS.Timeout | undefined;
   #idleBytes = 0;
   #usedBytes = 0;
   #leases = 0;
 
-  /** @param limitBytes bound of all buffers that are lent out at once */
-  constructor(limitBytes: number) {
+  /**
+   * @param limitBytes bound of all buffers that are lent out at once
+   * @param now milliseconds of a clock that never goes back
+   */
+  constructor(limitBytes: number, now: () => number = () => performance.now()) {
     this.#limit = limitBytes;
+    this.#now = now;
   }
 
   /** Buffers that are lent out: about the number of open streams. */
@@ -38,24 +67,26 @@ export class BufferPool {
   }
 
   /** A buffer of exactly this size if the bound allows it now. */
-  tryAcquire(bytes: number): Buffer | undefined {
-    return this.#waiting.length === 0 && this.#fits(bytes) ? this.#take(bytes) : undefined;
+  tryAcquire(bytes: number, { reclaim }: AcquireOptions = {}): Buffer | undefined {
+    if (this.#waiting.length > 0 || !this.#fits(bytes)) return undefined;
+    return this.#take(bytes, reclaim);
   }
 
   /**
    * A buffer of exactly this size; waits in turn. A single buffer larger than the bound is granted when it is
    * the only one, so that a small bound slows down but never blocks for ever. Who holds a buffer must not wait
-   * for another one.
+   * for another one, unless it can be asked to give the first one back.
    *
-   * @throws the reason of `signal` when it aborts while waiting
+   * @throws the reason of the signal when it aborts while waiting
    */
-  async acquire(bytes: number, signal?: AbortSignal): Promise<Buffer> {
+  async acquire(bytes: number, { signal, reclaim }: AcquireOptions = {}): Promise<Buffer> {
     signal?.throwIfAborted();
-    const ready = this.tryAcquire(bytes);
+    const ready = this.tryAcquire(bytes, reclaim === undefined ? {} : { reclaim });
     if (ready !== undefined) return ready;
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-    const waiter: Waiter = { bytes, grant: resolve };
+    const waiter: Waiter = { bytes, grant: resolve, reclaim };
     this.#waiting.push(waiter);
+    this.#askForRoom();
     const onAbort = () => {
       const index = this.#waiting.indexOf(waiter);
       if (index < 0) return;
@@ -71,8 +102,16 @@ export class BufferPool {
     }
   }
 
+  /** From here on the buffer is not asked back: its holder is about to use all of it, or cannot spare it. */
+  keep(buffer: Buffer): void {
+    this.#reclaimable.delete(buffer);
+    if (this.#reclaimed.delete(buffer)) this.#askForRoom();
+  }
+
   /** Gives back what {@link acquire} returned, once. Nobody may touch it afterwards. */
   release(buffer: Buffer): void {
+    this.#reclaimable.delete(buffer);
+    this.#reclaimed.delete(buffer);
     this.#usedBytes -= buffer.length;
     this.#leases -= 1;
     if (this.#idleBytes + buffer.length <= IDLE_LIMIT_BYTES) {
@@ -86,20 +125,48 @@ export class BufferPool {
     return this.#usedBytes === 0 || this.#usedBytes + bytes <= this.#limit;
   }
 
-  #take(bytes: number): Buffer {
+  #take(bytes: number, reclaim: Reclaim | undefined): Buffer {
     this.#usedBytes += bytes;
     this.#leases += 1;
     const idle = this.#freeOf(bytes).pop();
-    if (idle === undefined) return Buffer.allocUnsafeSlow(bytes);
-    this.#idleBytes -= bytes;
-    return idle;
+    if (idle !== undefined) this.#idleBytes -= bytes;
+    const buffer = idle ?? Buffer.allocUnsafeSlow(bytes);
+    if (reclaim !== undefined) this.#reclaimable.set(buffer, { since: this.#now(), reclaim });
+    return buffer;
   }
 
   #grantWaiting(): void {
     for (let next = this.#waiting[0]; next !== undefined && this.#fits(next.bytes); next = this.#waiting[0]) {
       this.#waiting.shift();
-      next.grant(this.#take(next.bytes));
+      next.grant(this.#take(next.bytes, next.reclaim));
     }
+    this.#askForRoom();
+  }
+
+  /** Asks as many buffers back as those that wait need, beginning with the one that was lent first. */
+  #askForRoom(): void {
+    clearTimeout(this.#timer);
+    for (const [buffer, { since, reclaim }] of this.#reclaimable) {
+      if (this.#missingBytes() <= 0) return;
+      const early = since + HOLD_MS - this.#now();
+      if (early > 0) {
+        this.#timer = setTimeout(() => this.#askForRoom(), Math.ceil(early));
+        this.#timer.unref();
+        return;
+      }
+      this.#reclaimable.delete(buffer);
+      this.#reclaimed.add(buffer);
+      reclaim(buffer);
+    }
+  }
+
+  /** What those that wait will still lack when everything that was asked back has come. */
+  #missingBytes(): number {
+    if (this.#waiting.length === 0) return 0;
+    let bytes = this.#usedBytes - this.#limit;
+    for (const waiter of this.#waiting) bytes += waiter.bytes;
+    for (const buffer of this.#reclaimed) bytes -= buffer.length;
+    return bytes;
   }
 
   #freeOf(bytes: number): Buffer[] {

@@ -26,7 +26,11 @@ async function createDriver(config: StorageConfig, buffers: BufferPool): Promise
   switch (config.driver) {
     case 'filesystem': {
       const { createFilesystemDriver } = await import('./drivers/filesystem.ts');
-      return createFilesystemDriver({ root: config.rootDirectory, buffers });
+      return createFilesystemDriver({
+        root: config.rootDirectory,
+        sync: config.sync === 'Always',
+        buffers,
+      });
     }
     case 'memory': {
       const { createMemoryDriver } = await import('./drivers/memory.ts');

@@ -143,6 +143,22 @@ export interface StorageDriver {
    */
   resumeWrite(key: StorageKey, token?: WriteToken, options?: CallOptions): Promise<WriteSession | undefined>;
 
+  /**
+   * When something of the unfinished upload at this key was last stored, by whatever process. Without unfinished
+   * bytes it may be the time of what is kept beside them.
+   *
+   * @returns undefined when nothing is known of it
+   */
+  lastWrite(key: StorageKey, options?: CallOptions): Promise<Date | undefined>;
+
+  /**
+   * Removes what processes that died left unfinished below a prefix (as in `list`) and no list shows, as far as
+   * nothing was stored of it since a moment: temporary files, parts of copies, uploads that have nothing but parts.
+   *
+   * @returns how many unfinished writes were removed
+   */
+  sweepUnfinished(prefix: string, olderThan: Date, options?: CallOptions): Promise<number>;
+
   /** Entries below a prefix (which ends with `/`, or is empty for the root). A missing prefix is an empty page. */
   list(prefix: string, options?: ListOptions & CallOptions): Promise<ListPage>;
 

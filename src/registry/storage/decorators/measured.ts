@@ -104,6 +104,14 @@ class MeasuredDriver implements StorageDriver {
     return session && this.#session(session);
   }
 
+  lastWrite(key: StorageKey, options?: CallOptions): Promise<Date | undefined> {
+    return this.#measure('Stat', () => this.#inner.lastWrite(key, options));
+  }
+
+  sweepUnfinished(prefix: string, olderThan: Date, options?: CallOptions): Promise<number> {
+    return this.#inner.sweepUnfinished(prefix, olderThan, options);
+  }
+
   list(prefix: string, options?: ListOptions & CallOptions): Promise<ListPage> {
     return this.#measure('List', () => this.#inner.list(prefix, options));
   }

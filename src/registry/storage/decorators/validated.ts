@@ -80,11 +80,18 @@ class ValidatedDriver implements StorageDriver {
     return session && this.#session(session);
   }
 
+  async lastWrite(key: StorageKey, options?: CallOptions): Promise<Date | undefined> {
+    this.#checkKey(key, 'lastWrite');
+    return this.#inner.lastWrite(key, options);
+  }
+
+  async sweepUnfinished(prefix: string, olderThan: Date, options?: CallOptions): Promise<number> {
+    this.#checkPrefix(prefix, 'sweepUnfinished');
+    return this.#inner.sweepUnfinished(prefix, olderThan, options);
+  }
+
   async list(prefix: string, options: ListOptions & CallOptions = {}): Promise<ListPage> {
-    if (prefix !== '') {
-      if (!prefix.endsWith('/')) throw this.#error('INVALID_KEY', 'list', `prefix ${JSON.stringify(prefix)}`);
-      this.#checkKey(prefix.slice(0, -1), 'list');
-    }
+    this.#checkPrefix(prefix, 'list');
     const { limit = MAX_PAGE } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
       throw this.#error('INVALID_RANGE', 'list', `a limit of ${limit}`);
@@ -130,6 +137,14 @@ class ValidatedDriver implements StorageDriver {
       },
       abort: () => inner.abort(),
     };
+  }
+
+  #checkPrefix(prefix: string, operation: string): void {
+    if (prefix === '') return;
+    if (!prefix.endsWith('/')) {
+      throw this.#error('INVALID_KEY', operation, `prefix ${JSON.stringify(prefix)}`);
+    }
+    this.#checkKey(prefix.slice(0, -1), operation);
   }
 
   #checkKey(key: string, operation: string): void {

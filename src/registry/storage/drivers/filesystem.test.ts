@@ -124,7 +124,8 @@ describe('unfinished uploads', () => {
     await session?.commit(BLOB);
 
     expect(await readFile(join(root, BLOB), 'utf8')).toBe('half whole');
-    expect(await readdir(root)).toEqual(['blobs']);
+    expect(await readdir(root)).toEqual(['.tmp~', 'blobs']);
+    expect(await readdir(join(root, '.tmp~'))).toEqual([]);
   });
 
   test('are free at once when the process of the lock is dead, even if its number is in use again', async () => {
@@ -263,14 +264,59 @@ describe('durability', () => {
     expect(await readdir(root)).toEqual([]);
   });
 
-  test('syncs the bytes of a suspended upload', async () => {
+  test('syncs the bytes of a suspended upload, and once the folders on the way to them', async () => {
     const session = await driver.startWrite(UPLOAD);
     await session.append(Buffer.from('bytes'));
     const calls = await watchSyncs();
 
-    await session.suspend();
-
+    const token = await session.suspend();
+    // repo/_uploads/1/data: three folders and the root.
+    expect(calls.toSorted()).toEqual(['datasync', 'sync', 'sync', 'sync', 'sync']);
+    calls.length = 0;
+    await (await driver.resumeWrite(UPLOAD, token))?.suspend();
     expect(calls).toEqual(['datasync']);
+    calls.length = 0;
+    await (await driver.resumeWrite(UPLOAD))?.suspend();
+    expect(calls.toSorted()).toEqual(['datasync', 'sync']);
+  });
+
+  test('does not trust a folder that another writer has made, or made again', async () => {
+    const other = await open();
+    await other.put('repo/a/link' as StorageKey, Buffer.from('x'));
+    const calls = await watchSyncs();
+
+    await driver.put('repo/a/other' as StorageKey, Buffer.from('x'));
+    expect(calls).toEqual(['datasync', 'sync', 'sync', 'sync']);
+    calls.length = 0;
+    await rm(join(root, 'repo'), { recursive: true });
+    await mkdir(join(root, 'other'));
+    await other.put('repo/a/link' as StorageKey, Buffer.from('x'));
+    calls.length = 0;
+    await driver.put('repo/a/other' as StorageKey, Buffer.from('x'));
+    expect(calls.filter((name) => name === 'sync').length).toBeGreaterThan(1);
+  });
+
+  test('syncs nothing when it is told so', async () => {
+    const unsynced = await createFilesystemDriver({ root, buffers: new BufferPool(1 << 20), sync: false });
+    const calls = await watchSyncs();
+
+    await unsynced.put('repo/a/link' as StorageKey, Buffer.from('x'));
+    const session = await unsynced.startWrite(UPLOAD);
+    await session.append(Buffer.alloc(40 << 20));
+    await session.suspend();
+    await (await unsynced.resumeWrite(UPLOAD))?.commit(BLOB);
+    await unsynced.move(BLOB, 'blobs/other' as StorageKey);
+
+    expect(calls).toEqual([]);
+    expect(await unsynced.stat('blobs/other' as StorageKey)).toMatchObject({ size: 40 << 20 });
+  });
+
+  test('syncs a root that it makes', async () => {
+    const calls = await watchSyncs();
+
+    await createFilesystemDriver({ root: join(root, 'new', 'root'), buffers: new BufferPool(1 << 20) });
+
+    expect(calls).toEqual(['sync', 'sync']);
   });
 });
 

@@ -1,16 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants, fstatSync, open as openCallback } from 'node:fs';
-import {
-  access,
-  link,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  stat as statPath,
-  unlink,
-} from 'node:fs/promises';
+import { access, link, lstat, open, readdir, rename, stat as statPath, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import { errorCode } from '../../../shared/errors.ts';
@@ -30,7 +20,7 @@ import type {
 } from '../driver.ts';
 import { failure, fromSystem, isMissing } from './filesystem/failure.ts';
 import { FolderNames } from './filesystem/folder-names.ts';
-import { place, placeDurably, pruneFolders } from './filesystem/folders.ts';
+import { Folders, makeRoot, place } from './filesystem/folders.ts';
 import { listFolder } from './filesystem/listing.ts';
 import { ownIdentity, type ProcessIdentity } from './filesystem/process-identity.ts';
 import { BytesReader, closeQuietly, FileReader, readFully, SMALL_BYTES } from './filesystem/reader.ts';
@@ -51,20 +41,22 @@ export interface FilesystemOptions {
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
   readonly identity?: ProcessIdentity;
+  /** Whether writes are on the disk before they are acknowledged; default true. */
+  readonly sync?: boolean;
 }
 
 /**
  * Objects as files at exactly their key below `root`, which is the layout of distribution. Writes are durable
- * (file and folder synced) before they are acknowledged.
+ * (file and folders synced) before they are acknowledged, unless `sync` is false.
  *
  * @throws StorageError when the root cannot be made or read
  */
 export async function createFilesystemDriver(options: FilesystemOptions): Promise<StorageDriver> {
   const root = resolve(options.root);
-  const now = options.now ?? Date.now;
+  const { now = Date.now, sync = true } = options;
   try {
-    await mkdir(root, { recursive: true });
-    await removeOldTemporaries(join(root, TEMPORARY), now());
+    await makeRoot(root, sync);
+    await removeTemporaries(join(root, TEMPORARY), now() - TEMPORARY_MAX_AGE_MS);
   } catch (error) {
     throw fromSystem(error, 'create');
   }
@@ -72,6 +64,7 @@ export async function createFilesystemDriver(options: FilesystemOptions): Promis
     root,
     buffers: options.buffers,
     now,
+    sync,
     identity: options.identity ?? ownIdentity(),
   });
 }
@@ -84,11 +77,13 @@ class FilesystemDriver implements StorageDriver {
     persistent: true,
   };
   readonly #options: Required<FilesystemOptions>;
-  readonly #folders: FolderNames;
+  readonly #names: FolderNames;
+  readonly #folders: Folders;
 
   constructor(options: Required<FilesystemOptions>) {
     this.#options = options;
-    this.#folders = new FolderNames(options.now);
+    this.#names = new FolderNames(options.now);
+    this.#folders = new Folders(options);
   }
 
   async stat(key: StorageKey, options?: CallOptions): Promise<ObjectStat | undefined> {
@@ -129,8 +124,9 @@ class FilesystemDriver implements StorageDriver {
     try {
       const temporary = await this.#writeTemporary(bytes);
       try {
-        if (options?.ifAbsent === true) await placeDurably(target, () => link(temporary, target));
-        else await placeDurably(target, () => rename(temporary, target));
+        if (options?.ifAbsent === true)
+          await this.#folders.placeDurably(target, () => link(temporary, target));
+        else await this.#folders.placeDurably(target, () => rename(temporary, target));
         return true;
       } finally {
         await unlink(temporary).catch(ignoreMissing);
@@ -177,17 +173,39 @@ class FilesystemDriver implements StorageDriver {
   /** The file is the truth: it may hold more than the token knew of, never less. */
   async resumeWrite(
     key: StorageKey,
-    _token?: WriteToken,
+    token?: WriteToken,
     options?: CallOptions,
   ): Promise<WriteSession | undefined> {
     options?.signal?.throwIfAborted();
-    return resumeSession(this.#session(key));
+    return resumeSession(this.#session(key), token !== undefined);
+  }
+
+  /** The time of the file, or else of its folder, which a lock changes. */
+  async lastWrite(key: StorageKey, options?: CallOptions): Promise<Date | undefined> {
+    const file = await this.stat(key, options);
+    if (file !== undefined) return file.modifiedAt;
+    try {
+      return (await statPath(dirname(this.#path(key)))).mtime;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw fromSystem(error, 'lastWrite');
+    }
+  }
+
+  /** Temporary files tell nothing of their keys, and are nobody's but ours. */
+  async sweepUnfinished(_prefix: string, olderThan: Date, options?: CallOptions): Promise<number> {
+    options?.signal?.throwIfAborted();
+    try {
+      return await removeTemporaries(join(this.#options.root, TEMPORARY), olderThan.getTime());
+    } catch (error) {
+      throw fromSystem(error, 'sweepUnfinished');
+    }
   }
 
   async list(prefix: string, options: ListOptions & CallOptions = {}): Promise<ListPage> {
     options.signal?.throwIfAborted();
     try {
-      return await listFolder(this.#folders, join(this.#options.root, prefix), options);
+      return await listFolder(this.#names, join(this.#options.root, prefix), options);
     } catch (error) {
       throw fromSystem(error, 'list');
     }
@@ -200,8 +218,8 @@ class FilesystemDriver implements StorageDriver {
     try {
       // Without this a missing source would look like a missing folder of the target, which would be made.
       await access(source);
-      await placeDurably(target, () => rename(source, target));
-      await pruneFolders(dirname(source), this.#options.root);
+      await this.#folders.placeDurably(target, () => rename(source, target));
+      await this.#folders.prune(dirname(source));
     } catch (error) {
       throw fromSystem(error, 'move');
     }
@@ -247,7 +265,16 @@ class FilesystemDriver implements StorageDriver {
   }
 
   #session(key: StorageKey): SessionOptions {
-    return { ...this.#options, file: this.#path(key), pathOf: (other) => this.#path(other) };
+    const { identity, now, sync, root } = this.#options;
+    return {
+      identity,
+      now,
+      sync,
+      temporary: join(root, TEMPORARY),
+      folders: this.#folders,
+      file: this.#path(key),
+      pathOf: (other) => this.#path(other),
+    };
   }
 
   async #openFile(key: StorageKey, operation: string): Promise<{ fd: number; size: number } | undefined> {
@@ -270,7 +297,7 @@ class FilesystemDriver implements StorageDriver {
     const handle = await place(path, () => open(path, 'wx'));
     try {
       await handle.writeFile(bytes);
-      await handle.datasync();
+      if (this.#options.sync) await handle.datasync();
     } catch (error) {
       await unlink(path).catch(ignoreMissing);
       throw error;
@@ -288,7 +315,7 @@ class FilesystemDriver implements StorageDriver {
         if (!isMissing(error) && !['EISDIR', 'ENAMETOOLONG'].includes(errorCode(error) ?? '')) throw error;
       });
     }
-    await pruneFolders(dirname(path), this.#options.root);
+    await this.#folders.prune(dirname(path));
   }
 }
 
@@ -302,19 +329,24 @@ function openDescriptor(path: string): Promise<number> {
   });
 }
 
-async function removeOldTemporaries(folder: string, now: number): Promise<void> {
+/** @param olderThan milliseconds since the epoch @returns how many were removed */
+async function removeTemporaries(folder: string, olderThan: number): Promise<number> {
   const names = await readdir(folder).catch((error: unknown) => {
     if (isMissing(error)) return [];
     throw error;
   });
+  let removed = 0;
   for (const name of names) {
     const path = join(folder, name);
     try {
-      if (now - (await lstat(path)).mtimeMs > TEMPORARY_MAX_AGE_MS) await unlink(path);
+      if ((await lstat(path)).mtimeMs >= olderThan) continue;
+      await unlink(path);
+      removed += 1;
     } catch (error) {
       ignoreMissing(error);
     }
   }
+  return removed;
 }
 
 function ignoreMissing(error: unknown): void {

@@ -27,6 +27,7 @@ interface Upload {
   size: number;
   /** A session holds it at this moment. */
   held: boolean;
+  modifiedAt: Date;
 }
 
 /** Everything in the memory of this process: for tests and for a registry that may forget. */
@@ -89,7 +90,7 @@ class MemoryDriver implements StorageDriver {
   async startWrite(key: StorageKey, options?: CallOptions): Promise<WriteSession> {
     options?.signal?.throwIfAborted();
     if (this.#uploads.get(key)?.held === true) throw busy('startWrite', key);
-    const upload: Upload = { chunks: [], size: 0, held: true };
+    const upload: Upload = { chunks: [], size: 0, held: true, modifiedAt: this.#now() };
     this.#uploads.set(key, upload);
     return this.#session(key, upload);
   }
@@ -105,6 +106,16 @@ class MemoryDriver implements StorageDriver {
     if (upload.held) throw busy('resumeWrite', key);
     upload.held = true;
     return this.#session(key, upload);
+  }
+
+  async lastWrite(key: StorageKey, options?: CallOptions): Promise<Date | undefined> {
+    options?.signal?.throwIfAborted();
+    return this.#uploads.get(key)?.modifiedAt;
+  }
+
+  /** What is on its way here ends with the process. */
+  async sweepUnfinished(): Promise<number> {
+    return 0;
   }
 
   async list(prefix: string, options: ListOptions & CallOptions = {}): Promise<ListPage> {
@@ -168,6 +179,9 @@ class MemoryDriver implements StorageDriver {
       abort: () => {
         this.#uploads.delete(key);
       },
+      touch: () => {
+        upload.modifiedAt = this.#now();
+      },
     });
   }
 }
@@ -196,19 +210,21 @@ class MemoryReader implements ByteReader {
   }
 }
 
-interface SessionEnd {
+interface SessionEvents {
   commit(key: StorageKey): void;
   abort(): void;
+  /** Bytes came. */
+  touch(): void;
 }
 
 class MemorySession implements WriteSession {
   readonly #upload: Upload;
-  readonly #end: SessionEnd;
+  readonly #events: SessionEvents;
   #ended = false;
 
-  constructor(upload: Upload, end: SessionEnd) {
+  constructor(upload: Upload, events: SessionEvents) {
     this.#upload = upload;
-    this.#end = end;
+    this.#events = events;
   }
 
   get offset(): number {
@@ -220,6 +236,7 @@ class MemorySession implements WriteSession {
     if (chunk.length === 0) return;
     this.#upload.chunks.push(Uint8Array.from(chunk));
     this.#upload.size += chunk.length;
+    this.#events.touch();
   }
 
   async flush(): Promise<void> {
@@ -235,13 +252,13 @@ class MemorySession implements WriteSession {
   async commit(key: StorageKey): Promise<void> {
     this.#assertOpen('commit');
     this.#finish();
-    this.#end.commit(key);
+    this.#events.commit(key);
   }
 
   async abort(): Promise<void> {
     if (this.#ended) return;
     this.#finish();
-    this.#end.abort();
+    this.#events.abort();
   }
 
   #finish(): void {

@@ -20,8 +20,9 @@ import { copyObject } from './s3/copy.ts';
 import { failure } from './s3/failure.ts';
 import { listPrefix } from './s3/listing.ts';
 import { ObjectReader } from './s3/reader.ts';
-import { EMPTY_STATE, ObjectSession } from './s3/session.ts';
-import { findState } from './s3/upload-state.ts';
+import { ObjectSession } from './s3/session.ts';
+import { lastWriteOf, sweepUploads } from './s3/sweep.ts';
+import { EMPTY_STATE, findState } from './s3/upload-state.ts';
 
 const DELETE_BATCH = 1000;
 const PARALLEL_DELETES = 4;
@@ -43,12 +44,14 @@ export interface S3Options extends Omit<S3ClientOptions, 'now'> {
 export function createS3Driver(options: S3Options): StorageDriver {
   const client = createClient({ ...options, now: options.now ?? Date.now });
   const bucket = new Bucket(client, options.bucket, options.prefix ?? '');
-  return new S3Driver(bucket, { buffers: options.buffers, isAws: options.endpoint === undefined });
+  const { buffers, endpoint, now = Date.now } = options;
+  return new S3Driver(bucket, { buffers, now, isAws: endpoint === undefined });
 }
 
 class S3Driver implements StorageDriver {
   readonly #bucket: Bucket;
   readonly #buffers: BufferPool;
+  readonly #now: () => number;
   /**
    * AWS promises that of many conditional writers one wins. Others may look and write in two steps (versitygw does),
    * which no trial can find out.
@@ -57,10 +60,11 @@ class S3Driver implements StorageDriver {
   /** Whether the server honours If-None-Match; unknown until the first check has tried. */
   #conditionalPut: boolean | undefined;
 
-  constructor(bucket: Bucket, { buffers, isAws }: { buffers: BufferPool; isAws: boolean }) {
+  constructor(bucket: Bucket, options: { buffers: BufferPool; now: () => number; isAws: boolean }) {
     this.#bucket = bucket;
-    this.#buffers = buffers;
-    this.#isAws = isAws;
+    this.#buffers = options.buffers;
+    this.#now = options.now;
+    this.#isAws = options.isAws;
   }
 
   get capabilities(): DriverCapabilities {
@@ -134,6 +138,14 @@ class S3Driver implements StorageDriver {
     return state && this.#session(key, state);
   }
 
+  lastWrite(key: StorageKey, options?: CallOptions): Promise<Date | undefined> {
+    return lastWriteOf(this.#bucket, key, options?.signal);
+  }
+
+  sweepUnfinished(prefix: string, olderThan: Date, options?: CallOptions): Promise<number> {
+    return sweepUploads(this.#bucket, { prefix, olderThan }, options?.signal);
+  }
+
   list(prefix: string, options: ListOptions & CallOptions = {}): Promise<ListPage> {
     return listPrefix(this.#bucket, prefix, options, options.signal);
   }
@@ -190,6 +202,6 @@ class S3Driver implements StorageDriver {
   }
 
   #session(key: StorageKey, state: typeof EMPTY_STATE): ObjectSession {
-    return new ObjectSession({ bucket: this.#bucket, buffers: this.#buffers, key }, state);
+    return new ObjectSession({ bucket: this.#bucket, buffers: this.#buffers, now: this.#now, key }, state);
   }
 }

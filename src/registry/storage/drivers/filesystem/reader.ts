@@ -97,7 +97,7 @@ export class FileReader implements ByteReader {
   /** Waits for a buffer. Owns the descriptor from now on, also when it throws. */
   static async create(slice: FileSlice, pool: BufferPool, signal?: AbortSignal): Promise<FileReader> {
     try {
-      const buffer = await pool.acquire(2 * viewBytes(pool), signal);
+      const buffer = await pool.acquire(2 * viewBytes(pool), { signal });
       return new FileReader(slice, pool, buffer, signal);
     } catch (error) {
       await closeQuietly(slice.fd);

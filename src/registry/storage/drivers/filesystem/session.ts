@@ -5,14 +5,16 @@ import { dirname } from 'node:path';
 import type { StorageKey, WriteSession, WriteToken } from '../../driver.ts';
 import type { StorageError } from '../../errors.ts';
 import { failure, fromSystem, isMissing } from './failure.ts';
-import { place, placeDurably, pruneFolders } from './folders.ts';
+import { type Folders, place } from './folders.ts';
 import { type LockEnvironment, UploadLock } from './upload-lock.ts';
 
 /** The kernel is asked to write back every so many bytes, so that the last sync finds little to do. */
 const WRITE_BACK_BYTES = 32 << 20;
 
 export interface SessionOptions extends LockEnvironment {
-  readonly root: string;
+  readonly folders: Folders;
+  /** Whether bytes are on the disk before they are reported. */
+  readonly sync: boolean;
   /** Absolute path of the file of unfinished bytes. */
   readonly file: string;
   /** Absolute path of an object. */
@@ -22,20 +24,26 @@ export interface SessionOptions extends LockEnvironment {
 /** Starts an upload at its beginning, whatever was there before. */
 export function createSession(options: SessionOptions): Promise<FileSession> {
   const { file } = options;
-  return locked(options, 'startWrite', () =>
-    place(file, () =>
-      open(file, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW),
-    ),
-  );
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+  const openFile = () => place(file, () => open(file, flags));
+  return locked(options, { operation: 'startWrite', isPlaced: false, openFile });
 }
 
-/** Goes on with the bytes that are there. @returns undefined when there is no file */
-export async function resumeSession(options: SessionOptions): Promise<FileSession | undefined> {
+/**
+ * Goes on with the bytes that are there.
+ *
+ * @param isPlaced this process has made the file's entry durable
+ * @returns undefined when there is no file
+ */
+export async function resumeSession(
+  options: SessionOptions,
+  isPlaced: boolean,
+): Promise<FileSession | undefined> {
   const openFile = () => open(options.file, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
     // Asked before the lock is made, which would make the folder again.
     await (await openFile()).close();
-    return await locked(options, 'resumeWrite', openFile);
+    return await locked(options, { operation: 'resumeWrite', isPlaced, openFile });
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw fromSystem(error, 'resumeWrite');
@@ -44,19 +52,29 @@ export async function resumeSession(options: SessionOptions): Promise<FileSessio
 
 async function locked(
   options: SessionOptions,
-  operation: string,
-  openFile: () => Promise<FileHandle>,
+  how: { operation: string; isPlaced: boolean; openFile: () => Promise<FileHandle> },
 ): Promise<FileSession> {
-  const lock = await UploadLock.acquire(options.file, options, operation);
+  const { file, folders } = options;
+  let lock: UploadLock | undefined;
   try {
-    const handle = await openFile();
+    lock = await UploadLock.acquire(file, options, how.operation);
+    const handle = await how.openFile();
     const { size } = await handle.stat();
-    return new FileSession(options, lock, handle, size);
+    return new FileSession(options, { lock, handle, offset: size, isPlaced: how.isPlaced });
   } catch (error) {
-    await lock.release();
-    await pruneFolders(dirname(options.file), options.root);
+    await lock?.release();
+    await folders.prune(dirname(file));
     throw error;
   }
+}
+
+interface OpenFile {
+  readonly lock: UploadLock;
+  readonly handle: FileHandle;
+  /** Length in bytes. */
+  readonly offset: number;
+  /** Whether the file's entry is durable. */
+  readonly isPlaced: boolean;
 }
 
 /** Appends to the file of an upload and renames it at commit. */
@@ -67,18 +85,20 @@ class FileSession implements WriteSession {
   #offset: number;
   /** Bytes that the disk has. */
   #synced: number;
+  #isPlaced: boolean;
   #ended = false;
   #writtenBack: number;
   #writingBack: Promise<void> | undefined;
   #writeBackError: StorageError | undefined;
 
-  constructor(options: SessionOptions, lock: UploadLock, handle: FileHandle, offset: number) {
+  constructor(options: SessionOptions, { lock, handle, offset, isPlaced }: OpenFile) {
     this.#options = options;
     this.#lock = lock;
     this.#handle = handle;
     this.#offset = offset;
     this.#synced = offset;
     this.#writtenBack = offset;
+    this.#isPlaced = isPlaced;
   }
 
   get offset(): number {
@@ -104,12 +124,12 @@ class FileSession implements WriteSession {
   }
 
   async flush(): Promise<void> {
-    await this.#run('flush', () => this.#sync());
+    await this.#run('flush', () => this.#keep());
   }
 
   async suspend(): Promise<WriteToken> {
     try {
-      await this.#run('suspend', () => this.#sync());
+      await this.#run('suspend', () => this.#keep());
     } catch (error) {
       // Nobody else could go on with the upload while this process holds its lock.
       if (!this.#ended) await this.#end('suspend', () => this.#dropUnsynced());
@@ -126,7 +146,7 @@ class FileSession implements WriteSession {
       await this.#handle.truncate(this.#offset);
       await this.#sync();
       const target = this.#options.pathOf(key);
-      await placeDurably(target, () => rename(this.#options.file, target));
+      await this.#options.folders.placeDurably(target, () => rename(this.#options.file, target));
     });
     await this.#end('commit', () => this.#dropLock());
   }
@@ -155,10 +175,18 @@ class FileSession implements WriteSession {
 
   async #dropLock(): Promise<void> {
     await this.#lock.release();
-    await pruneFolders(dirname(this.#options.file), this.#options.root);
+    await this.#options.folders.prune(dirname(this.#options.file));
+  }
+
+  /** Makes the bytes durable where they are. */
+  async #keep(): Promise<void> {
+    const { folders, file } = this.#options;
+    await Promise.all([this.#sync(), this.#isPlaced ? undefined : folders.syncEntries(dirname(file))]);
+    this.#isPlaced = true;
   }
 
   async #sync(): Promise<void> {
+    if (!this.#options.sync) return;
     await this.#writingBack;
     if (this.#writeBackError !== undefined) throw this.#writeBackError;
     const end = this.#offset;
@@ -168,7 +196,8 @@ class FileSession implements WriteSession {
 
   /** Starts a sync in the background; {@link #sync} reports its failure, because the kernel tells it only once. */
   #writeBack(): void {
-    if (this.#writingBack !== undefined || this.#offset - this.#writtenBack < WRITE_BACK_BYTES) return;
+    if (!this.#options.sync || this.#writingBack !== undefined) return;
+    if (this.#offset - this.#writtenBack < WRITE_BACK_BYTES) return;
     this.#writtenBack = this.#offset;
     this.#writingBack = this.#handle
       .datasync()

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { link, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { errorCode } from '../../../../shared/errors.ts';
 import { failure, isMissing } from './failure.ts';
@@ -18,6 +19,8 @@ export interface LockEnvironment {
   readonly identity: ProcessIdentity;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Absolute path of the folder for files that are removed some time if they are left behind. */
+  readonly temporary: string;
 }
 
 interface LockContent extends ProcessIdentity {
@@ -129,8 +132,9 @@ async function removeStale(path: string, environment: LockEnvironment): Promise<
   if (alive === true) return false;
   if (alive === undefined && (await isFresh(path, environment.now()))) return false;
   // Renamed first and looked at then: another contender may have put its own new lock here meanwhile.
-  const moved = `${path}~${randomUUID()}`;
+  const moved = join(environment.temporary, randomUUID());
   try {
+    await mkdir(environment.temporary, { recursive: true });
     await rename(path, moved);
   } catch (error) {
     if (isMissing(error)) return true;

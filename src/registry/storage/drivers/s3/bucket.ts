@@ -45,6 +45,17 @@ export interface UploadedPart {
   readonly size: number;
 }
 
+export interface ListedPart extends UploadedPart {
+  readonly modifiedAt: Date;
+}
+
+/** A multipart upload that was not completed yet. */
+export interface UnfinishedUpload {
+  readonly key: string;
+  readonly uploadId: string;
+  readonly startedAt: Date;
+}
+
 /** Bytes of another object of the same bucket, refused when it is no longer the one that was seen. */
 export interface CopySource {
   readonly key: string;
@@ -264,27 +275,37 @@ export class Bucket {
     );
   }
 
-  /** Ids of the unfinished multipart uploads of exactly this key. */
-  async listUploads(key: string, signal?: Signal): Promise<string[]> {
-    const full = this.#prefix + key;
-    const ids: string[] = [];
+  /** The unfinished multipart uploads of exactly this key. */
+  async listUploads(key: string, signal?: Signal): Promise<UnfinishedUpload[]> {
+    const found: UnfinishedUpload[] = [];
+    for await (const upload of this.uploadsBelow(key, signal)) {
+      if (upload.key === key) found.push(upload);
+      // Keys are in order, and behind `key` there are only longer ones.
+      else if (upload.key > key) break;
+    }
+    return found;
+  }
+
+  /** The unfinished multipart uploads of all keys that begin with `prefix`, in order of the keys. */
+  async *uploadsBelow(prefix: string, signal?: Signal): AsyncGenerator<UnfinishedUpload> {
+    const full = this.#prefix + prefix;
     let marker: UploadMarker | undefined = {};
     while (marker !== undefined) {
       const input: ListMultipartUploadsCommandInput = { Bucket: this.#name, Prefix: full, ...marker };
       const page: ListMultipartUploadsCommandOutput = await this.#run('listUploads', signal, (options) =>
         this.#client.send(new ListMultipartUploadsCommand(input), options),
       );
-      for (const { Key, UploadId } of page.Uploads ?? []) {
-        if (Key === full && UploadId !== undefined) ids.push(UploadId);
+      for (const { Key = '', UploadId: uploadId, Initiated: startedAt = new Date() } of page.Uploads ?? []) {
+        const key = Key.slice(this.#prefix.length);
+        if (Key.startsWith(full) && uploadId !== undefined) yield { key, uploadId, startedAt };
       }
-      marker = nextMarker(page, full);
+      marker = nextMarker(page);
     }
-    return ids;
   }
 
   /** In order of their numbers. @returns undefined when there is no such upload */
-  async listParts(key: string, uploadId: string, signal?: Signal): Promise<UploadedPart[] | undefined> {
-    const parts: UploadedPart[] = [];
+  async listParts(key: string, uploadId: string, signal?: Signal): Promise<ListedPart[] | undefined> {
+    const parts: ListedPart[] = [];
     let marker: string | undefined;
     do {
       const input = {
@@ -297,8 +318,9 @@ export class Bucket {
         this.#client.send(new ListPartsCommand(input), options).catch(undefinedIfNoUpload),
       );
       if (page === undefined) return undefined;
-      for (const { PartNumber, ETag, Size } of page.Parts ?? []) {
-        parts.push({ number: PartNumber ?? 0, etag: ETag ?? '', size: Size ?? 0 });
+      for (const { PartNumber, ETag, Size, LastModified } of page.Parts ?? []) {
+        const modifiedAt = LastModified ?? new Date();
+        parts.push({ number: PartNumber ?? 0, etag: ETag ?? '', size: Size ?? 0, modifiedAt });
       }
       marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
     } while (marker !== undefined);
@@ -338,10 +360,9 @@ interface UploadMarker {
   readonly UploadIdMarker?: string;
 }
 
-/** Keys are in order, and behind `key` there are only longer ones. */
-function nextMarker(page: ListMultipartUploadsCommandOutput, key: string): UploadMarker | undefined {
+function nextMarker(page: ListMultipartUploadsCommandOutput): UploadMarker | undefined {
   const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page;
-  if (IsTruncated !== true || NextKeyMarker === undefined || NextKeyMarker > key) return undefined;
+  if (IsTruncated !== true || NextKeyMarker === undefined) return undefined;
   return { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker ?? '' };
 }
 

@@ -8,23 +8,31 @@ import { copyObject } from './copy.ts';
 import { failure, fromSdk } from './failure.ts';
 import { PartBuffer } from './part-buffer.ts';
 import { partAt } from './part-layout.ts';
-import { durableOffset, tailKey, tailMetadata, tokenOf, type UploadState } from './upload-state.ts';
+import { SpilledBytes } from './spilled-bytes.ts';
+import {
+  durableOffset,
+  EMPTY_STATE,
+  keyBeside,
+  namesBeside,
+  tailKey,
+  tailMetadata,
+  tokenOf,
+  type UploadState,
+} from './upload-state.ts';
 
 /** Parts of one session that are on their way at once, if the pool has buffers for them. */
 const PARALLEL_PARTS = 4;
 
-export const EMPTY_STATE: UploadState = {
-  uploadId: undefined,
-  parts: [],
-  tail: undefined,
-  complete: undefined,
-};
+/** A client that sends less is slow, in bytes per millisecond: it gets a buffer only when one is free. */
+const SLOW_RATE = 1024;
 
 export interface ObjectSessionOptions {
   readonly bucket: Bucket;
   readonly buffers: BufferPool;
   /** Where the multipart upload and the tail are kept. */
   readonly key: StorageKey;
+  /** Milliseconds. */
+  readonly now: () => number;
 }
 
 /**
@@ -33,8 +41,8 @@ export interface ObjectSessionOptions {
  * whose parts were replaced by another one fails with SESSION_BUSY at commit, and bytes never mix.
  */
 export class ObjectSession implements WriteSession {
+  readonly #options: ObjectSessionOptions;
   readonly #bucket: Bucket;
-  readonly #buffers: BufferPool;
   readonly #key: StorageKey;
   #state: UploadState;
   /** By index: the number of a part less one. */
@@ -48,10 +56,14 @@ export class ObjectSession implements WriteSession {
   #creating: Promise<string> | undefined;
   #failure: Error | undefined;
   #ended = false;
+  /** When the client's turn began. */
+  #waitingSince: number;
+  #isSlow = false;
 
   constructor(options: ObjectSessionOptions, state: UploadState) {
+    this.#options = options;
+    this.#waitingSince = options.now();
     this.#bucket = options.bucket;
-    this.#buffers = options.buffers;
     this.#key = options.key;
     this.#state = state;
     this.#parts = [...state.parts];
@@ -69,15 +81,18 @@ export class ObjectSession implements WriteSession {
     if (this.#state.complete !== undefined) {
       throw failure('SESSION_BUSY', 'append', `${this.#key} is complete and waits for its commit`);
     }
+    const { now } = this.#options;
+    this.#isSlow = chunk.length < SLOW_RATE * (now() - this.#waitingSince);
     let buffer = this.#buffer ?? (await this.#loadTail());
     for (let rest = chunk; rest.length > 0;) {
       const { size } = partAt(this.#current);
       const bytes = rest.subarray(0, size - buffer.length);
       if (buffer.needsBuffer(bytes.length)) await this.#reserve(buffer);
-      buffer.append(bytes);
+      await buffer.append(bytes);
       rest = rest.subarray(bytes.length);
-      if (buffer.isFull) buffer = this.#sendPart(buffer);
+      if (buffer.isFull) buffer = await this.#sendPart(buffer);
     }
+    this.#waitingSince = now();
   }
 
   async flush(): Promise<void> {
@@ -89,11 +104,12 @@ export class ObjectSession implements WriteSession {
     if (this.#ended) this.#assertUsable('suspend');
     try {
       await this.#settle();
-      const isNew = this.#state.uploadId === undefined && this.#state.tail === undefined;
+      const { uploadId, tail, complete } = this.#state;
+      const isNew = uploadId === undefined && tail === undefined && complete === undefined;
       if (isNew || (this.#buffer !== undefined && this.#buffer.length > 0)) await this.#storeTail();
       return tokenOf(this.#state);
     } finally {
-      this.#end();
+      await this.#end();
     }
   }
 
@@ -111,29 +127,43 @@ export class ObjectSession implements WriteSession {
       if (!isStorageError(error, 'NOT_FOUND')) throw error;
       throw failure('SESSION_BUSY', 'commit', `another writer ended ${this.#key}`);
     }
-    this.#end();
+    await this.#end();
   }
 
   async abort(): Promise<void> {
     if (this.#ended) return;
     this.#stop.abort();
     await Promise.allSettled(this.#sending);
-    this.#end();
-    const uploads = await this.#bucket.listUploads(this.#key);
-    await Promise.all(uploads.map((uploadId) => this.#bucket.abortUpload(this.#key, uploadId)));
-    await this.#bucket.delete([this.#key, tailKey(this.#key)]);
+    await this.#end();
+    const [uploads, beside] = await Promise.all([
+      this.#bucket.listUploads(this.#key),
+      namesBeside(this.#bucket, this.#key),
+    ]);
+    await Promise.all(uploads.map(({ uploadId }) => this.#bucket.abortUpload(this.#key, uploadId)));
+    const keys = new Set([
+      this.#key,
+      tailKey(this.#key),
+      ...beside.map((name) => keyBeside(this.#key, name)),
+    ]);
+    await this.#bucket.delete([...keys]);
+  }
+
+  #newBuffer(): PartBuffer {
+    const { bucket, buffers, key } = this.#options;
+    const { size } = partAt(this.#current);
+    return new PartBuffer({ pool: buffers, capacity: size, spill: () => new SpilledBytes(bucket, key) });
   }
 
   /** Begins the gathering of a part with what an earlier session left of it. */
   async #loadTail(): Promise<PartBuffer> {
-    const buffer = new PartBuffer(this.#buffers, partAt(this.#current).size);
+    const buffer = this.#newBuffer();
     const { tail } = this.#state;
     if (tail !== undefined && tail.size > 0) {
       if (buffer.needsBuffer(tail.size)) await buffer.reserve();
       try {
         await this.#fill(buffer, tail.etag);
       } catch (error) {
-        buffer.release();
+        await buffer.release();
         throw error;
       }
     }
@@ -145,7 +175,7 @@ export class ObjectSession implements WriteSession {
     const body = await this.#bucket.get(tailKey(this.#key), { etag });
     if (body === undefined) throw failure('SESSION_BUSY', 'append', `another writer ended ${this.#key}`);
     for await (const piece of body.stream) {
-      if (piece instanceof Uint8Array) buffer.append(piece);
+      if (piece instanceof Uint8Array) await buffer.append(piece);
     }
     if (buffer.length !== body.size) {
       throw failure('UNAVAILABLE', 'append', `the rest of ${this.#key} could not be read`);
@@ -155,6 +185,10 @@ export class ObjectSession implements WriteSession {
   /** Own parts that are on their way give their buffers back; only without any may this session wait for others. */
   async #reserve(buffer: PartBuffer): Promise<void> {
     while (this.#sending.size >= PARALLEL_PARTS || !buffer.tryReserve()) {
+      if (this.#isSlow) {
+        buffer.doWithout();
+        return;
+      }
       if (this.#sending.size === 0) {
         await buffer.reserve();
         return;
@@ -164,26 +198,27 @@ export class ObjectSession implements WriteSession {
     }
   }
 
-  #sendPart(buffer: PartBuffer): PartBuffer {
+  async #sendPart(buffer: PartBuffer): Promise<PartBuffer> {
     const number = this.#current;
-    const sending = this.#upload(number, buffer).finally(() => {
+    // Waits for memory, if it has to, while this session holds none.
+    const bytes = await buffer.load();
+    const sending = this.#upload(number, bytes).finally(async () => {
+      await buffer.release();
       this.#sending.delete(sending);
     });
     this.#sending.add(sending);
     this.#current += 1;
-    this.#buffer = new PartBuffer(this.#buffers, partAt(this.#current).size);
+    this.#buffer = this.#newBuffer();
     return this.#buffer;
   }
 
-  async #upload(number: number, buffer: PartBuffer): Promise<void> {
+  async #upload(number: number, bytes: Buffer): Promise<void> {
     try {
       const uploadId = await this.#uploadId();
       const part = { key: this.#key, uploadId, number };
-      this.#parts[number - 1] = await this.#bucket.uploadPart(part, buffer.bytes(), this.#stop.signal);
+      this.#parts[number - 1] = await this.#bucket.uploadPart(part, bytes, this.#stop.signal);
     } catch (error) {
       this.#failure ??= error instanceof Error ? error : fromSdk(error, 'append');
-    } finally {
-      buffer.release();
     }
   }
 
@@ -207,8 +242,8 @@ export class ObjectSession implements WriteSession {
   }
 
   async #storeTail(): Promise<void> {
-    const bytes = this.#buffer?.bytes() ?? Buffer.of();
-    const metadata = tailMetadata(this.#current);
+    const bytes = (await this.#buffer?.load()) ?? Buffer.of();
+    const metadata = tailMetadata(this.#current, this.#parts);
     const etag = await this.#bucket.put(tailKey(this.#key), bytes, { metadata });
     this.#state = { ...this.#state, tail: { size: bytes.length, etag: etag ?? '' } };
   }
@@ -219,9 +254,9 @@ export class ObjectSession implements WriteSession {
     if (this.#buffer === undefined && tail !== undefined) {
       await this.#bucket.copy({ key: tailKey(this.#key), etag: tail.etag }, key);
     } else {
-      await this.#bucket.put(key, this.#buffer?.bytes() ?? Buffer.of());
+      await this.#bucket.put(key, (await this.#buffer?.load()) ?? Buffer.of());
     }
-    await this.#dropTail();
+    await this.#clean(tail === undefined ? [] : [tailKey(this.#key)]);
   }
 
   /** Makes one object of the parts, where nobody sees it yet. */
@@ -233,9 +268,8 @@ export class ObjectSession implements WriteSession {
     const etag = await this.#bucket
       .completeUpload(this.#key, uploadId, parts)
       .catch((error: unknown) => this.#recoverComplete(parts, error));
-    this.#state = { ...EMPTY_STATE, complete: { size, etag } };
-    this.#buffer?.release();
-    this.#buffer = undefined;
+    this.#state = { ...EMPTY_STATE, complete: { size, etag }, useless: this.#state.useless };
+    await this.#dropBuffer();
   }
 
   /** The answer to the first attempt may have been lost, and the SDK's second one found no upload any more. */
@@ -250,7 +284,8 @@ export class ObjectSession implements WriteSession {
     const part = { key: this.#key, uploadId, number: this.#current };
     const { tail } = this.#state;
     if (this.#buffer !== undefined) {
-      return this.#buffer.length === 0 ? [] : [await this.#bucket.uploadPart(part, this.#buffer.bytes())];
+      if (this.#buffer.length === 0) return [];
+      return [await this.#bucket.uploadPart(part, await this.#buffer.load())];
     }
     if (tail === undefined || tail.size === 0) return [];
     const source = { key: tailKey(this.#key), etag: tail.etag };
@@ -261,19 +296,27 @@ export class ObjectSession implements WriteSession {
     const { complete } = this.#state;
     if (complete === undefined) return;
     await copyObject(this.#bucket, { key: this.#key, ...complete }, key);
-    const others = await this.#bucket.listUploads(this.#key);
-    await Promise.all(others.map((uploadId) => this.#bucket.abortUpload(this.#key, uploadId)));
-    await this.#bucket.delete([this.#key, tailKey(this.#key)]);
+    const others = await this.#bucket.listUploads(this.#key).catch(() => []);
+    await Promise.allSettled([
+      ...others.map(({ uploadId }) => this.#bucket.abortUpload(this.#key, uploadId)),
+      this.#clean([this.#key, tailKey(this.#key)]),
+    ]);
   }
 
-  async #dropTail(): Promise<void> {
-    if (this.#state.tail !== undefined) await this.#bucket.delete([tailKey(this.#key)]);
+  /** The content is at its place; what cannot be removed now is found by the sweep. */
+  async #clean(keys: readonly string[]): Promise<void> {
+    await this.#bucket.delete([...keys, ...this.#state.useless]).catch(() => undefined);
   }
 
-  #end(): void {
-    this.#ended = true;
-    this.#buffer?.release();
+  async #dropBuffer(): Promise<void> {
+    const buffer = this.#buffer;
     this.#buffer = undefined;
+    await buffer?.release();
+  }
+
+  async #end(): Promise<void> {
+    this.#ended = true;
+    await this.#dropBuffer();
   }
 
   #assertUsable(operation: string): void {
