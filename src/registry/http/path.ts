@@ -105,13 +105,17 @@ function repositoryTarget(segments: readonly string[]): Target | undefined {
       return last === 'list' ? { kind: 'tags', repository: name(2) } : undefined;
     case 'referrers':
       return { kind: 'referrers', repository: name(2), subject: parseDigest(last) };
-    case 'ext':
-      if (segments.at(-3) !== '_oci' || last !== 'discover') return undefined;
-      return { kind: 'discover', repository: name(3) };
-    case '_registry-operator':
-      return last === 'repository' ? { kind: 'repository', repository: name(2) } : undefined;
     case undefined:
     default:
-      return undefined;
+      return extensionTarget(segments);
   }
+}
+
+/** Extensions begin with `_`, which no component of a name does. */
+function extensionTarget(segments: readonly string[]): Target | undefined {
+  const start = segments.findIndex((segment) => segment.startsWith('_'));
+  const path = segments.slice(Math.max(start, 1)).join('/');
+  if (path !== DISCOVER_EXTENSION && path !== REPOSITORY_EXTENSION) return undefined;
+  const repository = parseRepositoryName(segments.slice(0, start).join('/'));
+  return { kind: path === DISCOVER_EXTENSION ? 'discover' : 'repository', repository };
 }
