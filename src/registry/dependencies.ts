@@ -62,7 +62,14 @@ export async function createDependencies(options: DependencyOptions): Promise<De
   const shared = { storage, digests, clock, ids: { uuid: randomUUID }, logger };
   const referrerIndex = new ReferrerIndex(shared);
   const uploads = new UploadService(shared);
-  const purge = new UploadPurge({ uploads, clock, logger, random: Math.random });
+  const purge = new UploadPurge({
+    uploads,
+    clock,
+    logger,
+    random: Math.random,
+    maxAgeMs: config.uploads.purgeAfterSeconds * 1000,
+    intervalMs: config.uploads.purgeIntervalSeconds * 1000,
+  });
   const catalog = new CatalogService(shared);
   const guard = new RepositoryGuard();
   const indexes = createIndexPass(options, { storage, catalog, referrers: referrerIndex });

@@ -3,10 +3,7 @@ import { errorMessage } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { UploadService } from './distribution/upload-service.ts';
 
-/** A session that nobody has used for a week is given up; no client comes back that late. */
-const MAX_AGE_MS = 7 * 24 * 60 * 60_000;
-const INTERVAL_MS = 6 * 60 * 60_000;
-/** The first look comes within this time, at a moment of its own for every replica. */
+/** The first look comes within this time, or within one interval, at a moment of its own for every replica. */
 const FIRST_WITHIN_MS = 30 * 60_000;
 
 export interface UploadPurgeOptions {
@@ -15,9 +12,13 @@ export interface UploadPurgeOptions {
   readonly logger: Logger;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** Sessions that nobody used for so long are removed. */
+  readonly maxAgeMs: number;
+  /** Time between looks. */
+  readonly intervalMs: number;
 }
 
-/** Removes abandoned upload sessions every few hours, as long as the server runs. */
+/** Removes abandoned upload sessions again and again, as long as the server runs. */
 export class UploadPurge {
   readonly #options: UploadPurgeOptions;
   readonly #ended = new AbortController();
@@ -38,20 +39,20 @@ export class UploadPurge {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options;
-    let delayMs = random() * FIRST_WITHIN_MS;
+    const { clock, random, intervalMs } = this.#options;
+    let delayMs = random() * Math.min(FIRST_WITHIN_MS, intervalMs);
     while (!signal.aborted) {
       await clock.sleep(delayMs, signal).catch(() => undefined);
       if (!signal.aborted) await this.#purge(signal);
-      delayMs = INTERVAL_MS;
+      delayMs = intervalMs;
     }
   }
 
   /** A failure is no reason to stop: the next look may succeed. */
   async #purge(signal: AbortSignal): Promise<void> {
-    const { uploads, clock, logger } = this.#options;
+    const { uploads, clock, logger, maxAgeMs } = this.#options;
     try {
-      const removed = await uploads.purge(new Date(clock.now().getTime() - MAX_AGE_MS), { signal });
+      const removed = await uploads.purge(new Date(clock.now().getTime() - maxAgeMs), { signal });
       if (removed > 0) logger.info({ removed }, 'abandoned uploads removed');
     } catch (error) {
       if (!signal.aborted)
