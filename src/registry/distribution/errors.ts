@@ -61,7 +61,7 @@ export const ERROR_CATALOGUE = [
     status: 400,
     message: 'manifest invalid',
     description:
-      'The manifest is malformed or ambiguous. Status 413 means that it is longer than 4 MiB, 415 that its type is not supported (Docker schema 1 among them).',
+      'The manifest is malformed or ambiguous. Status 413 means that it is longer than `limits.maxManifestBytes`, 415 that its type is not supported (Docker schema 1 among them).',
   },
   {
     code: 'MANIFEST_UNKNOWN',
@@ -99,14 +99,14 @@ export const ERROR_CATALOGUE = [
     code: 'SIZE_INVALID',
     status: 400,
     message: 'provided length did not match the content length',
-    description: 'Fewer or more bytes arrived than Content-Length or Content-Range promised.',
+    description: 'Fewer or more bytes arrived than Content-Length or Content-Range promised. Status 413 means that the blob would be longer than `limits.maxBlobBytes`; an upload that took more bytes before that was known is cancelled.',
   },
   {
     code: 'TAG_INVALID',
     status: 400,
     message: 'invalid tag',
     description:
-      'Tags have 1 to 128 characters of letters, digits, `_`, `.` and `-`, and do not begin with `.` or `-`.',
+      'Tags have 1 to 128 characters of letters, digits, `_`, `.` and `-`, and do not begin with `.` or `-`. Status 414 means that one push names more than 64 of them.',
   },
   {
     code: 'TOOMANYREQUESTS',

@@ -26,6 +26,7 @@ export function uploadBody(exchange: Exchange): UploadBody {
     data: chunksOf(exchange),
     ...(known === undefined ? {} : { length: known }),
     ...(range ? { start: range.start } : {}),
+    maxBlobBytes: exchange.limits.maxBlobBytes,
   };
 }
 
@@ -95,7 +96,7 @@ function contentLength({ headers }: IncomingMessage): number | undefined {
 function tooLarge(limit: number): DistributionError {
   return new DistributionError('MANIFEST_INVALID', {
     status: 413,
-    message: `manifest is longer than ${limit} bytes`,
+    message: `manifest is longer than limits.maxManifestBytes: ${limit} bytes`,
     detail: { limit },
   });
 }
