@@ -5,9 +5,6 @@ import { ClientGone, type Exchange } from './exchange.ts';
 import { headersOf, respond, SMALL_BYTES } from './respond.ts';
 import { settleBody } from './unread-body.ts';
 
-/** A client that takes nothing for so long loses its connection. */
-const IDLE_MS = 300_000;
-
 export interface StreamHead {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | number>>;
@@ -19,8 +16,9 @@ export interface StreamHead {
  * Reads the next buffer while the socket still sends the one before; the reader alternates two, so a third is
  * asked for only when the first has left. (A stream with `pipe` is three to four times slower.)
  *
- * A small blob is copied and leaves with the head. A failure before the first byte is thrown, and can still be answered. Later ones end the connection, because
- * the client must not take a short body for a whole one; they are kept in `exchange.failure`.
+ * A small blob is copied and leaves with the head. A failure before the first byte is thrown, and can still be
+ * answered. Later ones end the connection, because the client must not take a short body for a whole one; they are
+ * kept in `exchange.failure`. So does a client that takes nothing for `limits.bodyIdleSeconds`.
  */
 export async function streamBlob(exchange: Exchange, head: StreamHead, reader: ByteReader): Promise<void> {
   try {
@@ -47,7 +45,7 @@ async function send(
   try {
     await settleBody(exchange);
     if (exchange.clientGone) throw new ClientGone();
-    response.socket?.setTimeout(IDLE_MS);
+    response.socket?.setTimeout(exchange.limits.bodyIdleSeconds * 1000);
     response.writeHead(status, headersOf(exchange, headers));
     await sendViews(exchange, reader, first);
     await end(response);

@@ -18,8 +18,14 @@ export const SMALL_BYTES = 64 * 1024;
 export function respond(exchange: Exchange, answer: Answer): void {
   exchange.reply.hijack();
   const settled = settleBody(exchange);
-  if (settled) settled.then(() => send(exchange, answer)).catch(() => exchange.response.destroy());
-  else send(exchange, answer);
+  if (!settled) return send(exchange, answer);
+  const kept = copyOf(answer);
+  settled.then(() => send(exchange, kept)).catch(() => exchange.response.destroy());
+}
+
+/** Whoever has answered may give the buffer of the bytes back. */
+function copyOf(answer: Answer): Answer {
+  return answer.body instanceof Uint8Array ? { ...answer, body: Uint8Array.from(answer.body) } : answer;
 }
 
 function send(exchange: Exchange, { status, headers, body = EMPTY }: Answer): void {

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
 import { sha256 } from './content.ts';
 import { RawConnection } from './raw-http.ts';
@@ -20,14 +22,24 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'registry-bodies-'));
   registry = await startRegistry({
     folder,
-    config: { storage: { driver: 'memory' }, auth: { anonymous: 'PullPush', anonymousDelete: true } },
+    config: {
+      storage: { driver: 'filesystem', rootDirectory: join(folder, 'data') },
+      auth: { anonymous: 'PullPush', anonymousDelete: true },
+      limits: { bodyIdleSeconds: 2 },
+    },
   });
-  await registry.call(`/v2/a/blobs/uploads/?digest=${digest}`, { method: 'POST', body: blob });
+  await push(blob);
 });
 afterAll(async () => {
   await registry.process.stop();
   await rm(folder, { recursive: true });
 });
+
+async function push(bytes: Uint8Array): Promise<void> {
+  const target = `/v2/a/blobs/uploads/?digest=${sha256(bytes)}`;
+  const { status } = await registry.call(target, { method: 'POST', body: bytes });
+  if (status !== 201) throw new Error(`pushing a blob: ${status}`);
+}
 
 function connection(): Promise<RawConnection> {
   return RawConnection.open(Number(new URL(registry.url).port));
@@ -62,6 +74,9 @@ describe('a body that no route wants', () => {
     ['POST', '/v2/a/blobs/uploads/', 202],
     ['POST', `/v2/b/blobs/uploads/?mount=${digest}&from=a`, 201],
     ['PUT', '/v2/a/tags/list', 405],
+    ['POST', '/v2/a/blobs/uploads/?digest=bad', 400],
+    ['PATCH', '/v2/a/blobs/uploads/0b8a6b4e-58a1-4c9f-9f3a-6a2f2d3c4b5a', 404],
+    ['PUT', '/v2/a/blobs/uploads/0b8a6b4e-58a1-4c9f-9f3a-6a2f2d3c4b5a?digest=bad', 400],
     ['GET', '/none', 404],
   ])('%s %s is answered, and so is the next request', async (method, path, status) => {
     for (const body of [Buffer.alloc(10, 'G'), Buffer.alloc(1_000_000, 'G')]) {
@@ -101,6 +116,23 @@ describe('a body that no route wants', () => {
     await raw.closed();
   });
 
+  it('does not change the answer that waits for it', async () => {
+    const small = randomBytes(20_000);
+    const others = [randomBytes(20_000), randomBytes(20_000)];
+    for (const bytes of [small, ...others]) await push(bytes);
+    const raw = await connection();
+    raw.write(head(`GET /v2/a/blobs/${sha256(small)}`, 'Connection: close', 'Content-Length: 1'));
+    // Long enough for the blob to be read; then its buffer is used for others.
+    await sleep(200);
+    for (const bytes of others) await registry.call(`/v2/a/blobs/${sha256(bytes)}`);
+    raw.write('x');
+
+    const answer = await raw.answer();
+
+    expect(answer?.body.equals(small)).toBe(true);
+    raw.destroy();
+  });
+
   it('cuts off a client that does not end it', async () => {
     const raw = await connection();
     raw.write(head('GET /v2/', 'Content-Length: 1000'));
@@ -108,6 +140,22 @@ describe('a body that no route wants', () => {
     expect((await raw.answer())?.status).toBe(200);
     await raw.closed();
   });
+});
+
+it('a client that takes nothing of a blob loses its connection', async () => {
+  const large = randomBytes(32 << 20);
+  await push(large);
+  const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
+  socket.write(head(`GET /v2/a/blobs/${sha256(large)}`));
+
+  await vi.waitFor(
+    async () => {
+      const metrics = await (await fetch(`${registry.opsUrl}/metrics`)).text();
+      expect(metrics).toContain('{handler="blob",method="GET",code="499"} 1');
+    },
+    { timeout: 30_000, interval: 200 },
+  );
+  socket.destroy();
 });
 
 describe('Expect: 100-continue', () => {
