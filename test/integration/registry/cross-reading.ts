@@ -295,17 +295,35 @@ export async function referrersOf(url: string, { repository, subject }: Referrer
   return manifests.map(({ digest }) => digest);
 }
 
-/** Goes on with an upload, by the path alone. @returns what happened, and the digest that it was finished with */
-export async function finishUpload(url: string, { path, sent, rest }: HalfUpload): Promise<[number, string]> {
-  const digest = sha256(Buffer.concat([sent, rest]));
-  const response = await fetch(`${url}${path}?digest=${digest}`, {
+/**
+ * Sends the rest of an upload, which is known by its path alone, and reads the blob.
+ *
+ * @param held bytes that the registry has
+ * @returns what went wrong
+ */
+export async function finishUpload(url: string, upload: HalfUpload, held: number): Promise<string[]> {
+  const bytes = Buffer.concat([upload.sent, upload.rest]);
+  const response = await fetch(`${url}${upload.path}?digest=${sha256(bytes)}`, {
     method: 'PUT',
-    body: new Uint8Array(rest),
+    body: new Uint8Array(bytes.subarray(held)),
     headers: {
       'content-type': 'application/octet-stream',
-      'content-range': `${sent.length}-${sent.length + rest.length - 1}`,
+      'content-range': `${held}-${bytes.length - 1}`,
     },
   });
+  if (response.status !== 201) return [`${upload.path}: ${response.status} ${await response.text()}`];
   await response.arrayBuffer();
-  return [response.status, digest];
+  const path = upload.path.replace(/uploads\/[^/]*$/, sha256(bytes));
+  const blob = await readBytes(url + path);
+  return blob.bytes.equals(bytes) ? [] : [`${path}: ${blob.status}, ${blob.bytes.length} bytes`];
+}
+
+/** Attaches one more artifact. @returns its digest */
+export async function addReferrer(
+  target: Target,
+  folder: string,
+  { repository, subject }: Referrers,
+): Promise<string> {
+  const own = await mkdtemp(join(folder, 'referrer-'));
+  return (await new Writer(target, own, repository).attach(repository, subject)).digest;
 }
