@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 import { codes, header, type RegistryClient } from './client.ts';
 import { type Algorithm, ALGORITHMS, missingDigest, noise } from './content.ts';
@@ -6,6 +6,12 @@ import { blobPath, pushBlob } from './pushing.ts';
 
 export function describeBlobPulls(client: RegistryClient): void {
   describe.each(ALGORITHMS)('Pulling blobs (end-2), %s', (algorithm) => {
+    let pushed: PushedNoise;
+
+    beforeAll(async () => {
+      pushed = await pushNoise(client, algorithm);
+    });
+
     it('answers 200 with the very blob', async () => {
       const { path, bytes } = await pushNoise(client, algorithm, 70_000);
 
@@ -17,7 +23,7 @@ export function describeBlobPulls(client: RegistryClient): void {
     });
 
     it('names the digest that was asked for', async () => {
-      const { path, digest } = await pushNoise(client, algorithm);
+      const { path, digest } = pushed;
 
       expect(header(await client.get(path), 'docker-content-digest')).toBe(digest);
     });
@@ -37,7 +43,7 @@ export function describeBlobPulls(client: RegistryClient): void {
     });
 
     it('does not give a blob that only another repository has', async () => {
-      const { digest } = await pushNoise(client, algorithm);
+      const { digest } = pushed;
       const stranger = client.newRepository();
       await pushBlob(client, stranger, noise(10));
 
@@ -45,9 +51,9 @@ export function describeBlobPulls(client: RegistryClient): void {
       expect((await client.head(blobPath(stranger, digest))).status).toBe(404);
     });
 
-    describeHeads(client, algorithm);
-    describeRanges(client, algorithm);
-    describeConditions(client, algorithm);
+    describeHeads(client, () => pushed, algorithm);
+    describeRanges(client, () => pushed);
+    describeConditions(client, () => pushed);
   });
 }
 
@@ -64,10 +70,10 @@ async function pushNoise(client: RegistryClient, algorithm: Algorithm, size = 20
   return { path: blobPath(repository, digest), digest, bytes };
 }
 
-function describeHeads(client: RegistryClient, algorithm: Algorithm): void {
+function describeHeads(client: RegistryClient, pushed: () => PushedNoise, algorithm: Algorithm): void {
   describe('Checking if content exists in the registry: blobs', () => {
     it('answers 200 to HEAD of a blob, with its digest and its size, without its bytes', async () => {
-      const { path, digest } = await pushNoise(client, algorithm);
+      const { path, digest } = pushed();
 
       const answer = await client.head(path);
 
@@ -86,7 +92,7 @@ function describeHeads(client: RegistryClient, algorithm: Algorithm): void {
   });
 }
 
-function describeRanges(client: RegistryClient, algorithm: Algorithm): void {
+function describeRanges(client: RegistryClient, pushed: () => PushedNoise): void {
   describe('Pulling blobs: the Range header (RFC 9110 §14)', () => {
     it.each([
       ['500-1499', 500, 1500],
@@ -97,7 +103,7 @@ function describeRanges(client: RegistryClient, algorithm: Algorithm): void {
       ['2047-2047', 2047, 2048],
       ['-5000', 0, 2048],
     ])('answers 206 to %s with these bytes only', async (range, start, end) => {
-      const { path, digest, bytes } = await pushNoise(client, algorithm);
+      const { path, digest, bytes } = pushed();
 
       const answer = await client.get(path, { range: `bytes=${range}` });
 
@@ -109,7 +115,7 @@ function describeRanges(client: RegistryClient, algorithm: Algorithm): void {
     });
 
     it.each(['500-0', '5000-10000', '2048-'])('answers 416 to %s, with the true size', async (range) => {
-      const { path } = await pushNoise(client, algorithm);
+      const { path } = pushed();
 
       const answer = await client.get(path, { range: `bytes=${range}` });
 
@@ -118,14 +124,14 @@ function describeRanges(client: RegistryClient, algorithm: Algorithm): void {
     });
 
     it('says that it takes ranges', async () => {
-      const { path } = await pushNoise(client, algorithm);
+      const { path } = pushed();
 
       expect(header(await client.get(path), 'accept-ranges')).toBe('bytes');
       expect(header(await client.head(path), 'accept-ranges')).toBe('bytes');
     });
 
     it.each(['items=0-1', 'bytes=a-b', 'bytes 0-1'])('answers the whole blob to "%s"', async (range) => {
-      const { path, bytes } = await pushNoise(client, algorithm);
+      const { path, bytes } = pushed();
 
       const answer = await client.get(path, { range });
 
@@ -134,7 +140,7 @@ function describeRanges(client: RegistryClient, algorithm: Algorithm): void {
     });
 
     it('ignores Range with HEAD', async () => {
-      const { path } = await pushNoise(client, algorithm);
+      const { path } = pushed();
 
       const answer = await client.head(path, { range: 'bytes=0-9' });
 
@@ -143,7 +149,7 @@ function describeRanges(client: RegistryClient, algorithm: Algorithm): void {
     });
 
     it('answers several ranges as multipart/byteranges', async () => {
-      const { path, bytes } = await pushNoise(client, algorithm);
+      const { path, bytes } = pushed();
 
       const answer = await client.get(path, { range: 'bytes=0-99, 1000-1099, -48' });
 
@@ -157,7 +163,7 @@ function describeRanges(client: RegistryClient, algorithm: Algorithm): void {
     });
 
     it('answers the whole blob to more ranges than anybody needs', async () => {
-      const { path, bytes } = await pushNoise(client, algorithm);
+      const { path, bytes } = pushed();
       const ranges = Array.from({ length: 17 }, (_, number) => `${number * 100}-${number * 100 + 9}`);
 
       const answer = await client.get(path, { range: `bytes=${ranges.join(',')}` });
@@ -181,10 +187,10 @@ function partsOf(body: Buffer, contentType: string): { range: string; text: stri
   });
 }
 
-function describeConditions(client: RegistryClient, algorithm: Algorithm): void {
+function describeConditions(client: RegistryClient, pushed: () => PushedNoise): void {
   describe('RFC 9110 §13: conditional requests for blobs', () => {
     it.each(['GET', 'HEAD'])('answers %s with 304 to a client that has the blob', async (method) => {
-      const { path, digest } = await pushNoise(client, algorithm);
+      const { path, digest } = pushed();
       const headers = { 'if-none-match': `"${digest}"` };
 
       const answer = await client.send(method, path, { headers });
@@ -194,7 +200,7 @@ function describeConditions(client: RegistryClient, algorithm: Algorithm): void 
     });
 
     it('serves a part only while If-Range names the blob', async () => {
-      const { path, digest } = await pushNoise(client, algorithm);
+      const { path, digest } = pushed();
       const range = 'bytes=0-9';
 
       expect((await client.get(path, { range, 'if-range': `"${digest}"` })).status).toBe(206);
@@ -202,7 +208,7 @@ function describeConditions(client: RegistryClient, algorithm: Algorithm): void 
     });
 
     it('lets caches keep a blob', async () => {
-      const { path, digest } = await pushNoise(client, algorithm);
+      const { path, digest } = pushed();
 
       const answer = await client.get(path);
 

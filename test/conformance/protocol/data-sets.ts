@@ -16,7 +16,16 @@ import {
   uniqueImage,
 } from './content.ts';
 import { DataSet, type ImageTraits } from './data-set.ts';
-import { ACCEPT, blobPath, manifestPath, pushBlob, putManifest, referrersOf, tagsOf } from './pushing.ts';
+import {
+  ACCEPT,
+  blobPath,
+  manifestPath,
+  pushBlob,
+  putManifest,
+  referrersOf,
+  tagsIn,
+  tagsOf,
+} from './pushing.ts';
 
 /** An artifact: its type is its own, its config is empty, its content is whatever it likes. */
 function artifact(set: DataSet, artifactType: string, traits: ImageTraits = {}): ImageTraits {

@@ -10,7 +10,7 @@ import {
   noise,
   uniqueImage,
 } from './content.ts';
-import { ACCEPT, manifestPath, pushEmptyJson, pushManifest, putManifest, tagsOf } from './pushing.ts';
+import { ACCEPT, manifestPath, pushEmptyJson, pushManifest, putManifest, tagsIn, tagsOf } from './pushing.ts';
 
 export function describeTagParameters(client: RegistryClient): void {
   describe.each(ALGORITHMS)('Pushing Manifests: tags as query parameters (end-7b), %s', (algorithm) => {
