@@ -38,6 +38,8 @@ async function serve(command: Extract<Command, { kind: 'serve' }>): Promise<void
     metrics: new RegistryMetrics(VERSION),
     memoryLimit: process.constrainedMemory(),
   });
+  // By custom it means that the configuration has changed; it must not end the server under its clients.
+  process.on('SIGHUP', () => void server.reload());
   await runUntilSignal((reason) => server.stop(reason), process);
 }
 

@@ -12,13 +12,7 @@ import type { LoadedCertificate } from './config/tls.ts';
 import { ConfigWatcher, type ReloadTargets } from './config/watch.ts';
 import { createDependencies, type Dependencies } from './dependencies.ts';
 import { drain } from './http/drain.ts';
-import {
-  type HeadLimits,
-  type KeyPair,
-  listen,
-  ListenFailed,
-  secureOptions,
-} from './http/node-server.ts';
+import { type HeadLimits, type KeyPair, listen, ListenFailed, secureOptions } from './http/node-server.ts';
 import { httpSettings } from './http/settings.ts';
 import type { RegistryMetrics } from './metrics.ts';
 
@@ -106,8 +100,14 @@ export class RegistryServer {
     });
   }
 
+  /** Looks at the configuration and its files now, as it does every few seconds. */
+  async reload(): Promise<void> {
+    if (!this.#draining) await this.#watcher.check();
+  }
+
   /**
-   * Refuses new connections, gives running requests the configured time, suspends uploads and closes everything.
+   * Is not ready any more, lets nobody in, gives running requests the configured time, suspends uploads and closes
+   * everything.
    */
   async stop(reason: string): Promise<void> {
     const { logger, snapshot } = this.#options;

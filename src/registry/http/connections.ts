@@ -29,6 +29,7 @@ export class Connections {
   readonly #sockets = new Set<Socket>();
   #closing = false;
   #acceptedAt = -Infinity;
+  #acceptedCount = 0;
 
   constructor(now: Clock['monotonic']) {
     this.#now = now;
@@ -39,6 +40,11 @@ export class Connections {
     return this.#sockets.size;
   }
 
+  /** Sockets that were ever open. */
+  get acceptedCount(): number {
+    return this.#acceptedCount;
+  }
+
   /** Milliseconds since a client connected last. */
   get sinceLastAccepted(): number {
     return this.#now() - this.#acceptedAt;
@@ -47,6 +53,7 @@ export class Connections {
   /** A client has connected. */
   accepted(socket: Socket): void {
     this.#acceptedAt = this.#now();
+    this.#acceptedCount += 1;
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
   }

@@ -13,6 +13,8 @@ const REAP_MS = 100;
 const ARRIVAL_GAP_MS = 250;
 /** At the latest after this time, in milliseconds. */
 const ARRIVALS_MS = 5000;
+/** How long a moment is looked for in which no connection waits to be taken over, in milliseconds. */
+const BACKLOG_MS = 200;
 
 /**
  * Stops listening, lets requests finish for at most `graceMs` and then closes what is left.
@@ -48,8 +50,14 @@ async function endOfArrivals(connections: Connections, maxMs: number): Promise<v
       Math.max(1, Math.min(ARRIVAL_GAP_MS - connections.sinceLastAccepted, end - performance.now())),
     );
   }
-  // Takes over what the system has accepted, and reads what has arrived, before anything is closed.
-  await turn();
+  // The system has accepted connections already that would be reset. So this takes them over, reads what has arrived on
+  // the others, and does so again while that brings more.
+  const patience = performance.now() + BACKLOG_MS;
+  let last: number;
+  do {
+    last = connections.acceptedCount;
+    await turn();
+  } while (connections.acceptedCount > last && performance.now() < patience);
 }
 
 /** That of `net`, because that of `http` also closes connections on which a request may be on its way. */

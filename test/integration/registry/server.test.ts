@@ -376,7 +376,7 @@ describe('the end', () => {
       expect(ready.status).toBe(503);
       expect(await ready.json()).toMatchObject({ status: 'draining' });
     });
-    await expect(registry.call('/v2/')).rejects.toThrow('ECONNREFUSED');
+    await vi.waitFor(() => expect(registry.call('/v2/')).rejects.toThrow('ECONNREFUSED'), 5000);
     expect(await finish()).toBe(SIZE);
     await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
     expect(registry.process.log()).not.toContain('cut off');

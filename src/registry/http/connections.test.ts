@@ -1,0 +1,118 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+
+import { describe, expect, it } from 'vitest';
+
+import { VirtualClock } from '../../../test/helpers/virtual-clock.ts';
+import { Connections } from './connections.ts';
+
+/** A connection that never was; its count of bytes is set by the test. */
+class TestSocket extends Socket {
+  received = 0;
+
+  constructor() {
+    super();
+    Object.defineProperty(this, 'bytesRead', { get: () => this.received });
+  }
+}
+
+function setUp() {
+  const clock = new VirtualClock();
+  const connections = new Connections(() => clock.monotonic());
+  const open = (): TestSocket => {
+    const socket = new TestSocket();
+    connections.accepted(socket);
+    connections.opened(socket);
+    return socket;
+  };
+  const request = (socket: TestSocket): ServerResponse => {
+    socket.received += 100;
+    const message = new IncomingMessage(socket);
+    Object.assign(message, { httpVersionMajor: 1, httpVersionMinor: 1 });
+    const response = new ServerResponse(message);
+    connections.begin(message, response);
+    return response;
+  };
+  return { clock, connections, open, request };
+}
+
+describe('Connections', () => {
+  it('are closed when no request has come for a moment', () => {
+    const { clock, connections, open } = setUp();
+    const socket = open();
+
+    clock.stall(999);
+    connections.closeQuiet();
+    expect(socket.destroyed).toBe(false);
+    clock.stall(1);
+    connections.closeQuiet();
+    expect(socket.destroyed).toBe(true);
+  });
+
+  it('are left open while an answer is under way, and for a moment after it', () => {
+    const { clock, connections, open, request } = setUp();
+    const socket = open();
+    const responses = [request(socket), request(socket)];
+
+    for (const response of responses) {
+      clock.stall(60_000);
+      connections.closeQuiet();
+      expect(socket.destroyed).toBe(false);
+      response.emit('close');
+    }
+    clock.stall(500);
+    connections.closeQuiet();
+    expect(socket.destroyed).toBe(false);
+    clock.stall(500);
+    connections.closeQuiet();
+    expect(socket.destroyed).toBe(true);
+  });
+
+  it('are left open longer when a request has begun to arrive', () => {
+    const { clock, connections, open, request } = setUp();
+    const socket = open();
+    request(socket).emit('close');
+    socket.received += 1;
+
+    clock.stall(4999);
+    connections.closeQuiet();
+    expect(socket.destroyed).toBe(false);
+    clock.stall(1);
+    connections.closeQuiet();
+    expect(socket.destroyed).toBe(true);
+  });
+
+  it('end with their next answer once the server stops', () => {
+    const { connections, open, request } = setUp();
+    const before = request(open());
+    expect(before.shouldKeepAlive).toBe(true);
+
+    connections.endWithAnswers();
+
+    expect(before.shouldKeepAlive).toBe(false);
+    expect(request(open()).shouldKeepAlive).toBe(false);
+  });
+
+  it('tell when the last one came', () => {
+    const { clock, connections, open } = setUp();
+    expect(connections.sinceLastAccepted).toBe(Infinity);
+    open();
+    clock.stall(300);
+
+    expect(connections.sinceLastAccepted).toBe(300);
+  });
+
+  it('are all closed at the end, also those that do not speak TLS yet', async () => {
+    const { connections, open, request } = setUp();
+    const busy = open();
+    request(busy);
+    const silent = new TestSocket();
+    connections.accepted(silent);
+    expect(connections.size).toBe(2);
+
+    connections.closeAll();
+
+    expect([busy.destroyed, silent.destroyed]).toEqual([true, true]);
+    await expect.poll(() => connections.size, { timeout: 5000 }).toBe(0);
+  });
+});
