@@ -302,6 +302,20 @@ describe('pages', () => {
     expect(await digests({ last: all[1] ?? SUBJECT })).toEqual(all.slice(2));
   });
 
+  test('end after many looks, and go on from there', async () => {
+    const put = registry.storage.put.bind(registry.storage);
+    for (let number = 0; number < 20_100; number++) {
+      await put(referrerKey(REPOSITORY, SUBJECT, digestOf(`${number}`)), Buffer.from('gone'));
+    }
+    const digest = await push(artifact(SUBJECT), OCI_MANIFEST, 'sha512');
+    await put(referrersCompleteKey(REPOSITORY), Buffer.from('1'));
+
+    const first = await list();
+
+    expect(first).toEqual({ manifests: [], last: expect.stringMatching(/^sha256:f/) });
+    expect(await digests({ ...(first.last && { last: first.last }) })).toEqual([digest]);
+  });
+
   test('hold every referrer once, whatever the filter and the page', async () => {
     const types = ['a/a', 'b/b', 'c/c'];
     const plan = fc.array(fc.constantFrom(...types), { minLength: 0, maxLength: 12 });
