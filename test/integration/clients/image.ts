@@ -16,7 +16,7 @@ export const LAYOUT_TAG = 'v1';
 const EPOCH = new Date(0);
 
 /** What an image of this machine's architecture is called there. */
-export const ARCHITECTURE = process.arch === 'x64' ? 'amd64' : process.arch;
+const ARCHITECTURE = process.arch === 'x64' ? 'amd64' : process.arch;
 const ARCHITECTURES = [ARCHITECTURE, ARCHITECTURE === 'arm64' ? 'amd64' : 'arm64'] as const;
 
 /** An image for two architectures that has never existed before, so that no client or server knows its layers. */

@@ -12,14 +12,19 @@ import {
   startDistribution,
   unreferencedBlobs,
 } from '../../servers/distribution.ts';
+import { sha256 } from './content.ts';
 import {
   addReferrer,
   catalogOf,
   type Content,
+  digestsInUse,
   finishUpload,
   problemsOf,
+  readBytes,
   referrersOf,
+  type Stored,
   writeContent,
+  writeSha512Manifest,
 } from './cross-reading.ts';
 import { startRegistry, type TestRegistry } from './registry-process.ts';
 
@@ -71,6 +76,12 @@ export function testCrossReading({ program, newStore, showsUploads }: CrossReadi
     return await writeContent({ host, url: ours.url, deletesTags: true }, folder, prefix);
   }
 
+  async function writeSha512(store: SharedStore): Promise<{ manifest: Stored; layer: Stored }> {
+    await using ours = await oursOn(store);
+    const { host } = new URL(ours.url);
+    return await writeSha512Manifest({ host, url: ours.url, deletesTags: true }, folder, 'sha512');
+  }
+
   it('is served by us as they wrote it, and uploads that they began are finished', async () => {
     const store = await newStore(folder);
     const content = await writeTheirs(store, 'theirs');
@@ -97,13 +108,28 @@ export function testCrossReading({ program, newStore, showsUploads }: CrossReadi
 
     expect(await problemsOf(theirs.url, content)).toEqual([]);
     expect((await catalogOf(theirs.url)).toSorted()).toEqual([...content.tags.keys()]);
-    const kept = new Set(content.manifests.map(({ digest }) => digest));
+    const kept = digestsInUse(content);
     const unreferenced = await unreferencedBlobs(program, store.theirs);
     expect(unreferenced.filter((digest) => kept.has(digest))).toEqual([]);
     // What they delete and write then is what we serve.
     const more = await writeContent({ ...theirs, deletesTags: program.deletesTags }, folder, 'more');
     await using ours = await oursOn(store);
     expect([...(await problemsOf(ours.url, content)), ...(await problemsOf(ours.url, more))]).toEqual([]);
+  });
+
+  it('shows with them a manifest that we have by its sha512, whose layers by sha512 they would collect', async () => {
+    const store = await newStore(folder);
+    const { manifest, layer } = await writeSha512(store);
+    await using theirs = await theirsOn(store);
+
+    for (const reference of ['v1', manifest.digest]) {
+      const { status, bytes } = await readBytes(`${theirs.url}/v2/sha512/manifests/${reference}`);
+      expect({ status, text: bytes.toString() }).toEqual({ status: 200, text: manifest.bytes.toString() });
+    }
+    const { bytes } = await readBytes(`${theirs.url}/v2/sha512/blobs/${layer.digest}`);
+    expect(bytes.equals(layer.bytes)).toBe(true);
+    // Their own fault, also with what they have written: they keep a layer by its sha256 and look for its sha512.
+    expect(await unreferencedBlobs(program, store.theirs)).toEqual([sha256(layer.bytes)]);
   });
 
   it('shows with us what they add, move and delete after we have indexed it', async () => {

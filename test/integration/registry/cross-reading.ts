@@ -18,7 +18,8 @@ export interface Target {
   readonly deletesTags: boolean;
 }
 
-interface Stored {
+/** A blob or a manifest. */
+export interface Stored {
   readonly repository: string;
   readonly digest: string;
   readonly bytes: Buffer;
@@ -65,7 +66,7 @@ export async function writeContent(target: Target, folder: string, prefix: strin
   const own = await mkdtemp(join(folder, 'content-'));
   const image = await makeImage(own, `${prefix}.test/image:v1`);
   const writer = new Writer(target, own, prefix);
-  const [a, ab, dash] = [`${prefix}`, `${prefix}/b`, `${prefix}-b`] as const;
+  const [a, ab, dash] = [prefix, `${prefix}/b`, `${prefix}-b`] as const;
   const layout = `oci:${image.layoutFolder}:${LAYOUT_TAG}`;
   await writer.skopeo('copy', '--all', '--preserve-digests', layout, `docker://${target.host}/${ab}:v1`);
   await writer.crane('copy', `${target.host}/${ab}:v1`, `${target.host}/${dash}:v1`);
@@ -146,19 +147,29 @@ class Writer {
   }
 
   async putManifest(repository: string, reference: string, text: string): Promise<Stored> {
-    await this.putBlob(repository, Buffer.from('{}'));
-    const bytes = Buffer.from(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: MANIFEST_TYPE,
-        artifactType: 'application/vnd.test',
-        config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256('{}'), size: 2 },
-        layers: [],
-        annotations: { text, random: randomBytes(8).toString('hex') },
-      }),
-    );
-    await this.#ask('PUT', `${repository}/manifests/${reference}`, 201, bytes, MANIFEST_TYPE);
+    const bytes = await this.#manifest(repository, [], text);
+    await this.#ask('PUT', `${repository}/manifests/${reference}`, 201, bytes);
     return { repository, digest: sha256(bytes), bytes };
+  }
+
+  async putSha512Manifest(repository: string, tag: string, { digest, bytes }: Stored): Promise<Stored> {
+    const layer = { mediaType: 'application/octet-stream', digest, size: bytes.length };
+    const manifest = await this.#manifest(repository, [layer], 'by sha512');
+    await this.#ask('PUT', `${repository}/manifests/${sha512(manifest)}?tag=${tag}`, 201, manifest);
+    return { repository, digest: sha512(manifest), bytes: manifest };
+  }
+
+  async #manifest(repository: string, layers: readonly object[], text: string): Promise<Buffer> {
+    await this.putBlob(repository, Buffer.from('{}'));
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: MANIFEST_TYPE,
+      artifactType: 'application/vnd.test',
+      config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256('{}'), size: 2 },
+      layers,
+      annotations: { text, random: randomBytes(8).toString('hex') },
+    };
+    return Buffer.from(JSON.stringify(manifest));
   }
 
   async putBlob(
@@ -175,7 +186,7 @@ class Writer {
       headers: { 'content-type': 'application/octet-stream' },
     });
     if (response.status !== 201)
-      throw new Error(`PUT ${location}: ${response.status} ${await response.text()}`);
+      throw new Error(`PUT ${location.pathname}: ${response.status} ${await response.text()}`);
     return { repository, digest, bytes };
   }
 
@@ -187,13 +198,13 @@ class Writer {
       body: new Uint8Array(sent),
       headers: { 'content-type': 'application/octet-stream' },
     });
-    if (response.status !== 202) throw new Error(`PATCH ${location}: ${response.status}`);
+    if (response.status !== 202) throw new Error(`PATCH ${location.pathname}: ${response.status}`);
     return { path: location.pathname, sent, rest };
   }
 
   /** @returns the paths of what is gone */
   async deleteThings(): Promise<string[]> {
-    const repository = `${this.#prefix}`;
+    const repository = this.#prefix;
     const blob = await this.putBlob(repository, randomBytes(1000));
     const manifest = await this.putManifest(repository, 'deleted', 'to be deleted');
     const tagged = await this.putManifest(repository, 'untagged', 'loses its tag only');
@@ -222,11 +233,12 @@ class Writer {
     return new URL(headers.get('location') ?? '', this.#target.url);
   }
 
-  async #ask(method: string, path: string, status: number, body?: Buffer, type?: string): Promise<Headers> {
+  async #ask(method: string, path: string, status: number, manifest?: Buffer): Promise<Headers> {
     const response = await fetch(`${this.#target.url}/v2/${path}`, {
       method,
-      ...(body === undefined ? {} : { body: new Uint8Array(body) }),
-      ...(type === undefined ? {} : { headers: { 'content-type': type } }),
+      ...(manifest === undefined
+        ? {}
+        : { body: new Uint8Array(manifest), headers: { 'content-type': MANIFEST_TYPE } }),
     });
     const text = await response.text();
     if (response.status !== status) throw new Error(`${method} ${path}: ${response.status} ${text}`);
@@ -238,7 +250,8 @@ function insecure(command: string): string[] {
   return command === 'copy' ? ['--src-tls-verify=false', '--dest-tls-verify=false'] : ['--tls-verify=false'];
 }
 
-async function readBytes(url: string): Promise<{ status: number; bytes: Buffer }> {
+/** Reads a blob or a manifest of any type. */
+export async function readBytes(url: string): Promise<{ status: number; bytes: Buffer }> {
   const response = await fetch(url, { headers: { accept: ACCEPT } });
   return { status: response.status, bytes: Buffer.from(await response.arrayBuffer()) };
 }
@@ -268,7 +281,9 @@ export async function problemsOf(url: string, content: Content): Promise<string[
     }),
     ...[...content.tags].map(async ([repository, tags]) => {
       const found = await tagsOf(url, repository);
-      return found.join() === tags.join() ? undefined : `${repository}: tags ${found}, not ${tags}`;
+      return found.join() === tags.join()
+        ? undefined
+        : `${repository}: tags ${found.join()}, not ${tags.join()}`;
     }),
   ];
   return (await Promise.all(problems)).filter((problem) => problem !== undefined);
@@ -316,6 +331,24 @@ export async function finishUpload(url: string, upload: HalfUpload, held: number
   const path = upload.path.replace(/uploads\/[^/]*$/, sha256(bytes));
   const blob = await readBytes(url + path);
   return blob.bytes.equals(bytes) ? [] : [`${path}: ${blob.status}, ${blob.bytes.length} bytes`];
+}
+
+/** Manifests, and the configurations and layers that one of them names. */
+export function digestsInUse({ manifests }: Content): Set<string> {
+  const named = manifests.flatMap(({ bytes }) => bytes.toString().match(/sha256:[0-9a-f]{64}/g) ?? []);
+  return new Set([...manifests.map(({ digest }) => digest), ...named]);
+}
+
+/** Pushes a manifest by its sha512, under the tag `v1`, with a layer by its sha512. */
+export async function writeSha512Manifest(
+  target: Target,
+  folder: string,
+  repository: string,
+): Promise<{ manifest: Stored; layer: Stored }> {
+  const writer = new Writer(target, folder, repository);
+  const layer = await writer.putBlob(repository, randomBytes(1000), sha512);
+  const manifest = await writer.putSha512Manifest(repository, 'v1', layer);
+  return { manifest, layer };
 }
 
 /** Attaches one more artifact. @returns its digest */
