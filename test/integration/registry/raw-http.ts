@@ -140,6 +140,11 @@ export class RawConnection {
     await new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
   }
 
+  /** Reads nothing from now on, so that what the server sends fills the buffers of the system. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   /** Closes the writing side. */
   end(): void {
     this.#socket.end();
