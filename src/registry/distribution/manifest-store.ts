@@ -8,7 +8,7 @@ import type { RepositoryName } from './names.ts';
 import type { ServiceDependencies } from './service-dependencies.ts';
 
 /** Longest manifest that is read: as much as `limits.maxManifestBytes` may ever have allowed. */
-export const MAX_STORED_MANIFEST_BYTES = 64 << 20;
+const MAX_STORED_MANIFEST_BYTES = 64 << 20;
 /** Longer ones are rare, and are read one after the other, so that a few of them do not take all the memory. */
 const MANY_AT_A_TIME_BYTES = 4 << 20;
 

@@ -127,7 +127,11 @@ const BACK_ENDS: Record<string, () => Promise<{ driver: StorageDriver; end: () =
 
 describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
   /** Deletes what points to DELETED while the tag moves to `to`. @returns where it points, and what ran */
-  async function race(history: readonly Digest[], to: Digest, schedule: string): Promise<[string?, string?]> {
+  async function race(
+    history: readonly Digest[],
+    to: Digest,
+    schedule: string,
+  ): Promise<{ target: string | undefined; order: string }> {
     const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
     if (driver === undefined || end === undefined) throw new Error(`no ${backEnd}`);
     try {
@@ -140,7 +144,7 @@ describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
         d: deleting.deletePointingTo(REPOSITORY, DELETED, call()),
         m: moving.point(REPOSITORY, TAG, to, call()),
       });
-      return [await new Tags(driver, undefined).resolve(REPOSITORY, TAG, call()), played];
+      return { target: await new Tags(driver, undefined).resolve(REPOSITORY, TAG, call()), order: played };
     } finally {
       await end();
     }
@@ -149,7 +153,7 @@ describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
   test('keep a tag that one moves while the other deletes what it pointed to, however they interleave', async () => {
     const played = new Set<string>();
     await mapConcurrently(schedules(10), 8, async (schedule) => {
-      const [target, order = ''] = await race([], NEW, schedule);
+      const { target, order } = await race([], NEW, schedule);
       expect({ order, target }).toEqual({ order, target: NEW });
       played.add(order);
     });
@@ -159,7 +163,7 @@ describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
 
   test('keep a tag that one moves back to what it was before', async () => {
     await mapConcurrently(schedules(10), 8, async (schedule) => {
-      const [target, order = ''] = await race([OLD], OLD, schedule);
+      const { target, order } = await race([OLD], OLD, schedule);
       expect({ order, target }).toEqual({ order, target: OLD });
     });
   });
