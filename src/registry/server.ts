@@ -123,24 +123,25 @@ export class RegistryServer {
     logger.info({}, 'stopped');
   }
 
+  /** The operations port comes second: it says that the server is ready. */
   async #listen(): Promise<void> {
     const { logger, snapshot, version } = this.#options;
     const { http, ops } = snapshot.config;
+    const address = parseAddress(http.listen);
     const opsAddress = parseAddress(ops.listen);
-    this.#ops = await this.#startOps(opsAddress);
+    const port = await listen(this.#app.server, address);
     try {
-      const address = parseAddress(http.listen);
-      const port = await listen(this.#app.server, address);
-      this.#watcher.start();
-      this.#dependencies.purge.start();
-      this.#dependencies.indexes.start();
-      const url = `${http.tls ? 'https' : 'http'}://${formatAddress({ ...address, port })}`;
-      const opsListen = formatAddress({ ...opsAddress, port: this.#ops.port });
-      logger.info({ version, url, ops: opsListen, storage: snapshot.config.storage.driver }, 'listening');
+      this.#ops = await this.#startOps(opsAddress);
     } catch (error) {
-      await this.#ops.close();
+      await drain(this.#app.server, 0);
       throw error;
     }
+    this.#watcher.start();
+    this.#dependencies.purge.start();
+    this.#dependencies.indexes.start();
+    const url = `${http.tls ? 'https' : 'http'}://${formatAddress({ ...address, port })}`;
+    const opsListen = formatAddress({ ...opsAddress, port: this.#ops.port });
+    logger.info({ version, url, ops: opsListen, storage: snapshot.config.storage.driver }, 'listening');
   }
 
   async #startOps(address: { host: string; port: number }): Promise<OpsServer> {

@@ -93,6 +93,20 @@ describe('Connections', () => {
     expect(request(open()).shouldKeepAlive).toBe(false);
   });
 
+  it('are left open for a moment once the server stops, however long nothing has happened on them', () => {
+    const { clock, connections, open } = setUp();
+    const socket = open();
+    clock.stall(60_000);
+    connections.endWithAnswers();
+
+    clock.stall(999);
+    connections.closeQuiet();
+    expect(socket.destroyed).toBe(false);
+    clock.stall(1);
+    connections.closeQuiet();
+    expect(socket.destroyed).toBe(true);
+  });
+
   it('tell when the last one came', () => {
     const { clock, connections, open } = setUp();
     expect(connections.sinceLastAccepted).toBe(Infinity);

@@ -77,11 +77,16 @@ export class Connections {
     });
   }
 
-  /** From now on, a connection ends with its next answer, also where the request has come already. */
+  /**
+   * From now on, a connection ends with its next answer, also where the request has come already. One on which nothing
+   * happens is left open for a moment yet: its client may be about to use it.
+   */
   endWithAnswers(): void {
     this.#closing = true;
-    for (const { answers } of this.#open.values()) {
-      for (const response of answers) if (!response.headersSent) response.shouldKeepAlive = false;
+    const now = this.#now();
+    for (const connection of this.#open.values()) {
+      connection.busyAt = now;
+      for (const response of connection.answers) if (!response.headersSent) response.shouldKeepAlive = false;
     }
   }
 

@@ -4,16 +4,21 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
+import { connect } from 'node:tls';
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { createAuthority } from '../../../src/operator/pki/authority.ts';
+import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
 import { sha256 } from './content.ts';
 import { startRegistry, type TestRegistry } from './registry-process.ts';
 import { SlowClient, untilQueued, untilRunning } from './slow-client.ts';
 
 const WAIT = { timeout: 15_000, interval: 20 };
+/** Who comes right after another one is let in for a while yet. */
+const REFUSED = { timeout: 10_000, interval: 500 };
 const START = '/v2/a/blobs/uploads/';
 
 let folder: string;
@@ -79,7 +84,7 @@ describe('a server that stops', () => {
 
     const ready = await fetch(`${registry.opsUrl}/readyz`);
     expect([ready.status, await ready.text()]).toEqual([503, 'draining\n']);
-    await vi.waitFor(() => expect(registry.call('/v2/')).rejects.toThrow('ECONNREFUSED'), WAIT);
+    await vi.waitFor(() => expect(registry.call('/v2/')).rejects.toThrow('ECONNREFUSED'), REFUSED);
     // Longer than connections without a request are left open.
     await new Promise((resolve) => setTimeout(resolve, 1500));
     upload.send('later');
@@ -127,6 +132,41 @@ describe('a server that stops', () => {
     expect(busy.received).toMatch(/HTTP\/1\.1 200 [^]*HTTP\/1\.1 404 [^]*\r\nconnection: close\r\n/i);
     await idle.end();
     await untilStopped(registry);
+  });
+
+  it('does so over TLS, too', async () => {
+    const options = { now: new Date(), randomBytes };
+    const authority = await createAuthority('test', options);
+    const leaf = await issueCertificate(authority, { commonName: 'registry', names: ['127.0.0.1'] }, options);
+    await writeFile(join(folder, 'tls.crt'), leaf.certificate);
+    await writeFile(join(folder, 'tls.key'), leaf.key);
+    const files = { certificateFile: join(folder, 'tls.crt'), keyFile: join(folder, 'tls.key') };
+    const registry = await start({ http: { tls: files } });
+    const secured = await Promise.all(
+      Array.from({ length: 2 }, async () => {
+        const socket = connect({
+          port: Number(new URL(registry.url).port),
+          host: '127.0.0.1',
+          ca: authority.certificate,
+        });
+        cleanups.push(async () => void socket.destroy());
+        await once(socket, 'secureConnect');
+        return { socket, received: text(socket) };
+      }),
+    );
+    const [idle, busy] = secured;
+    busy?.socket.write(
+      `POST ${START}?digest=${sha256('slow')} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n`,
+    );
+    await untilRunning(registry, 'blob_upload', 1);
+
+    await terminate(registry);
+
+    expect(await idle?.received).toBe('');
+    busy?.socket.write('slow');
+    expect(await busy?.received).toMatch(/^HTTP\/1\.1 201 [^]*\r\nconnection: close\r\n/i);
+    await untilStopped(registry);
+    expect(registry.process.log()).not.toContain('cut off');
   });
 
   it('answers every request that was sent before its connection was closed', async () => {

@@ -351,6 +351,8 @@ describe('health', () => {
 
 describe('the end', () => {
   const SIZE = 64 << 20;
+  /** A server that stops lets in who comes right after another one. */
+  const REFUSED = { timeout: 10_000, interval: 500 };
 
   /** A download whose client takes its time; the server cannot hand all of it to the system at once. */
   async function slowDownload(registry: TestRegistry): Promise<() => Promise<number>> {
@@ -376,7 +378,7 @@ describe('the end', () => {
       expect(ready.status).toBe(503);
       expect(await ready.json()).toMatchObject({ status: 'draining' });
     });
-    await vi.waitFor(() => expect(registry.call('/v2/')).rejects.toThrow('ECONNREFUSED'), 5000);
+    await vi.waitFor(() => expect(registry.call('/v2/')).rejects.toThrow('ECONNREFUSED'), REFUSED);
     expect(await finish()).toBe(SIZE);
     await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
     expect(registry.process.log()).not.toContain('cut off');
