@@ -89,6 +89,16 @@ export function describeCatalog(client: RegistryClient): void {
       for (const endpoint of endpoints) expect((await client.get(`/v2/${endpoint}`)).status).toBe(200);
     });
 
+    it('tells of a repository what it offers', async () => {
+      await pushNames(client);
+
+      const answer = await client.get('/v2/zz/a/_oci/ext/discover');
+
+      expect(answer.status).toBe(200);
+      const { extensions } = json(answer) as { extensions: Extension[] };
+      expect(extensions.map(({ name }) => name)).toContain('_registry-operator');
+    });
+
     it('answers 404 where an extension is not known', async () => {
       expect((await client.get('/v2/_unknown/ext/discover')).status).toBeGreaterThanOrEqual(400);
       expect((await client.get(`/v2/${client.newRepository()}/_oci/tag-history/latest`)).status).toBe(404);

@@ -117,6 +117,21 @@ function describeUnauthorized(client: RegistryClient): void {
       expect(needed ? codes(answer) : ['UNAUTHORIZED']).toEqual(['UNAUTHORIZED']);
     });
 
+    it('lets a client repeat a large push with its password after it was asked for it', async () => {
+      const repository = client.newRepository();
+      await pushEmptyJson(client, repository);
+      const { bytes, descriptor } = uniqueImage({ annotations: { large: 'A'.repeat(3_900_000) } });
+      const push = (user?: null) =>
+        client.send('PUT', manifestPath(repository, 'large'), {
+          headers: { 'content-type': descriptor.mediaType },
+          chunks: [bytes],
+          ...(user === null ? { user } : {}),
+        });
+
+      expect((await push(null)).status).toBe(client.connection.user === undefined ? 201 : 401);
+      expect((await push()).status).toBe(201);
+    });
+
     it('does not let a wrong password in where users are needed', async () => {
       const answer = await client.send('GET', '/v2/', { user: 'suite:wrong' });
 

@@ -1,8 +1,12 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { codes, header, json, RegistryClient } from './client.ts';
 import {
   descriptorOf,
+  type Document,
   EMPTY_JSON,
   image,
   index,
@@ -20,17 +24,24 @@ import {
   pushEmptyJson,
   pushManifest,
   putManifest,
+  referrersOf,
   uploads,
 } from './pushing.ts';
 import { type RunningVariant, startVariant, type Variant } from './variants.ts';
 
-/** Starts a registry in memory with these settings, for the tests of one `describe`. */
-function useRegistry(config: Variant['config'] = {}): RegistryClient {
+/** Starts a registry with these settings, in memory or on a folder with content, for the tests of one `describe`. */
+function useRegistry(config: Variant['config'] = {}, seed?: Variant['seed']): RegistryClient {
   const client = new RegistryClient();
   let running: RunningVariant | undefined;
 
   beforeAll(async () => {
-    running = await startVariant({ storage: 'memory', access: 'open', config });
+    const storage = seed === undefined ? 'memory' : 'filesystem';
+    running = await startVariant({
+      storage,
+      access: 'open',
+      config,
+      ...(seed === undefined ? {} : { seed }),
+    });
     client.connect(running.connection);
   });
   afterAll(async () => {
@@ -173,3 +184,57 @@ describe('Pushing Manifests: where another size is set', () => {
     expect(codes(answer)).toEqual(['MANIFEST_INVALID']);
   });
 });
+
+describe('Enabling the Referrers API: what is there already', () => {
+  const subject = uniqueImage();
+  const [listed, unlisted] = [
+    uniqueImage({ subject: subject.descriptor }),
+    uniqueImage({ subject: subject.descriptor }),
+  ];
+  const list = index([listed.descriptor]);
+  const tag = subject.descriptor.digest.replace(':', '-');
+  const client = useRegistry({}, async (folder) => {
+    for (const manifest of [subject, listed, unlisted, list]) await writeOldManifest(folder, manifest);
+    await writeOldTag(folder, tag, list);
+  });
+
+  it('lists manifests with a subject, whether an older client has noted them under the tag of the subject or not', async () => {
+    const found = await referrersOf(client, 'old/repository', subject.descriptor.digest);
+
+    expect(found.map(({ digest }) => digest).toSorted()).toEqual(
+      [listed, unlisted].map(({ descriptor }) => descriptor.digest).toSorted(),
+    );
+  });
+
+  it('lists what is pushed from now on beside it', async () => {
+    await pushEmptyJson(client, 'old/repository');
+    const added = uniqueImage({ subject: subject.descriptor });
+    await pushManifest(client, 'old/repository', added);
+
+    const found = await referrersOf(client, 'old/repository', subject.descriptor.digest);
+
+    expect(found).toHaveLength(3);
+    expect(found.map(({ digest }) => digest)).toContain(added.descriptor.digest);
+  });
+});
+
+/** Writes a manifest into the folder of a registry as distribution 2.8 does. */
+async function writeOldManifest(folder: string, { bytes, descriptor }: Document): Promise<void> {
+  const hex = descriptor.digest.replace('sha256:', '');
+  await writeOld(folder, `blobs/sha256/${hex.slice(0, 2)}/${hex}/data`, bytes);
+  await writeOld(folder, `${OLD_MANIFESTS}/revisions/sha256/${hex}/link`, descriptor.digest);
+}
+
+async function writeOldTag(folder: string, tag: string, { descriptor }: Document): Promise<void> {
+  const hex = descriptor.digest.replace('sha256:', '');
+  await writeOld(folder, `${OLD_MANIFESTS}/tags/${tag}/current/link`, descriptor.digest);
+  await writeOld(folder, `${OLD_MANIFESTS}/tags/${tag}/index/sha256/${hex}/link`, descriptor.digest);
+}
+
+const OLD_MANIFESTS = 'repositories/old/repository/_manifests';
+
+async function writeOld(folder: string, key: string, content: Uint8Array | string): Promise<void> {
+  const path = join(folder, 'docker/registry/v2', key);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, content);
+}

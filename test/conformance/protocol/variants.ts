@@ -20,6 +20,8 @@ export interface Variant {
   readonly access: 'open' | 'secured';
   /** Settings beside those that the suite needs. */
   readonly config?: Partial<Omit<RegistryConfigInput, 'storage' | 'auth' | 'ops'>>;
+  /** Writes what the folder holds before the first start; for storage in a folder. */
+  readonly seed?: (rootDirectory: string) => Promise<void>;
 }
 
 export interface RunningVariant {
@@ -36,13 +38,14 @@ const USER = 'suite:correct horse';
 type Cleanup = () => Promise<unknown>;
 
 /** Starts a registry from its sources, with the server of its storage. */
-export async function startVariant({ storage, access, config = {} }: Variant): Promise<RunningVariant> {
+export async function startVariant({ storage, access, config = {}, seed }: Variant): Promise<RunningVariant> {
   const folder = await mkdtemp(join(tmpdir(), 'protocol-'));
   const cleanups: Cleanup[] = [() => rm(folder, { recursive: true })];
   const stop = async () => {
     for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
   };
   try {
+    await seed?.(join(folder, 'data'));
     const secured = access === 'secured' ? await secure(folder) : undefined;
     const registry = await startRegistry({
       folder,
