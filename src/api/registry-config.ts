@@ -189,7 +189,7 @@ export const LimitsConfig = z.strictObject({
     .min(1)
     .max(3600)
     .default(120)
-    .describe('A connection that moves no byte of a body for so long is closed.'),
+    .describe('A request whose body brings no byte for so long is answered 408, and its connection closed.'),
   minBodyBytesPerSecond: z
     .int()
     .min(0)

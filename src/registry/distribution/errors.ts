@@ -99,7 +99,8 @@ export const ERROR_CATALOGUE = [
     code: 'SIZE_INVALID',
     status: 400,
     message: 'provided length did not match the content length',
-    description: 'Fewer or more bytes arrived than Content-Length or Content-Range promised. Status 413 means that the blob would be longer than `limits.maxBlobBytes`; an upload that took more bytes before that was known is cancelled.',
+    description:
+      'Fewer or more bytes arrived than Content-Length or Content-Range promised. Status 413 means that the blob would be longer than `limits.maxBlobBytes`; an upload that took more bytes before that was known is cancelled. Status 408 means that the body came more slowly than `limits.bodyIdleSeconds` and `limits.minBodyBytesPerSecond` allow; the upload keeps what has come.',
   },
   {
     code: 'TAG_INVALID',
@@ -112,7 +113,8 @@ export const ERROR_CATALOGUE = [
     code: 'TOOMANYREQUESTS',
     status: 429,
     message: 'too many requests',
-    description: 'Wait as long as `Retry-After` says, then repeat the request.',
+    description:
+      'The client takes more than `limits.perClient` allows, or too many passwords are being checked. Wait as long as `Retry-After` says, then repeat the request.',
   },
   {
     code: 'UNAUTHORIZED',
@@ -125,7 +127,7 @@ export const ERROR_CATALOGUE = [
     status: 503,
     message: 'service unavailable',
     description:
-      'The storage does not answer, or the server is stopping. Repeat the request later. Status 507 means that the storage is full.',
+      'The storage does not answer, the server is stopping, or more requests wait than `limits.read` or `limits.write` allow. Repeat the request after the time that `Retry-After` says. Status 507 means that the storage is full.',
   },
   {
     code: 'UNKNOWN',
