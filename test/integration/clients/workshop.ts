@@ -41,9 +41,6 @@ export interface LoggedRequest {
 export interface Server {
   /** `127.0.0.1:port` */
   readonly host: string;
-  /** Folder with what is stored, when that is the default. */
-  readonly dataFolder: string;
-  readonly registry: TestRegistry;
   /** Environment of a client that is logged in as {@link USER}; trusts the CA. */
   readonly user: NodeJS.ProcessEnv;
   /** Environment of a client that has no credentials; trusts the CA. */
@@ -66,7 +63,10 @@ export interface Workshop extends AsyncDisposable {
 export async function openWorkshop(): Promise<Workshop> {
   const folder = await mkdtemp(join(tmpdir(), 'clients-'));
   const bundle = join(folder, 'bundle');
-  await build(bundle);
+  await build(bundle).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  });
   const certificates = await writeCertificates(folder);
   const users = join(folder, 'htpasswd');
   await writeFile(users, `${USER}:${hashSync(PASSWORD, 4)}\n`);
@@ -76,13 +76,12 @@ export async function openWorkshop(): Promise<Workshop> {
     caFile: certificates.caFile,
     async start({ anonymous = 'None', storage, plain = false, hosts = [] } = {}) {
       const own = await mkdtemp(join(folder, 'server-'));
-      const dataFolder = join(own, 'data');
       const { certificateFile, keyFile, caFile, authority } = certificates;
       const registry = await startRegistry({
         folder: own,
         program: join(bundle, 'registry.js'),
         config: {
-          storage: storage ?? { driver: 'filesystem', rootDirectory: dataFolder },
+          storage: storage ?? { driver: 'filesystem', rootDirectory: join(own, 'data') },
           http: { hosts: [...hosts], ...(plain ? {} : { tls: { certificateFile, keyFile } }) },
           auth: { basic: { htpasswdFiles: [users] }, anonymous },
         },
@@ -92,8 +91,6 @@ export async function openWorkshop(): Promise<Workshop> {
       const { host } = new URL(registry.url);
       return {
         host,
-        dataFolder,
-        registry,
         user: await environment(join(own, 'user'), caFile, host),
         stranger: await environment(join(own, 'stranger'), caFile),
         call: (target, call) => registry.call(target, { user: CREDENTIALS, ...call }),
