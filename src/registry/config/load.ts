@@ -2,7 +2,7 @@ import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
 import type * as z from 'zod';
 
 import { RegistryConfig } from '../../api/registry-config.ts';
-import { AppError } from '../../shared/errors.ts';
+import { AppError, errorMessage } from '../../shared/errors.ts';
 
 /** The configuration cannot be used; `problems` name the file, the field and, where known, the line. */
 export class ConfigInvalid extends AppError {
@@ -26,12 +26,23 @@ export function parseConfig(bytes: Uint8Array, file: string): RegistryConfig {
   const document = parseDocument(new TextDecoder().decode(bytes), {
     lineCounter: lines,
     prettyErrors: false,
+    // Warnings would go to standard error past the log.
+    logLevel: 'error',
   });
   const syntax = document.errors.map(({ message, pos }) => `line ${lines.linePos(pos[0]).line}: ${message}`);
   if (syntax.length > 0) throw new ConfigInvalid(file, syntax);
-  const value: unknown = document.toJS();
+  const value = resolve(document, file);
   const lineOf = (path: readonly PropertyKey[]): number | undefined => lineOfPath(document, lines, path);
   return checkConfig(value, file, lineOf);
+}
+
+/** Aliases are followed only here: one may name nothing, or they may grow without an end. */
+function resolve(document: Document.Parsed, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new ConfigInvalid(file, [errorMessage(error)]);
+  }
 }
 
 /**
