@@ -178,8 +178,8 @@ describe('put and get', () => {
       'blobs/sha256//data',
       '_manifests/revisions/sha256//link',
       '_referrers/sha256//sha256/',
-      '_manifests/tags/latest/index/sha256//link',
       '_manifests/tags/latest/current/link',
+      '_manifests/tags/latest/index/sha256//link',
     ]);
     expect(written.at(-3)).toContain(digest.slice(7));
   });

@@ -97,14 +97,15 @@ class Stage {
   }
 }
 
-/** Every way in which the two calls of a move can fall between the calls of a delete. */
+/** Every way in which the three calls of a move can fall between the calls of a delete, the last one soon or late. */
 function schedules(calls: number): string[] {
   const all: string[] = [];
   for (let first = 0; first <= calls; first++) {
     for (let second = first; second <= calls; second++) {
-      all.push(
-        `${'d'.repeat(first)}m${'d'.repeat(second - first)}m${'d'.repeat(Math.max(0, calls - second))}`,
-      );
+      for (const third of new Set([second, Math.min(second + 1, calls), calls])) {
+        const runs = [first, second - first, third - second].map((count) => `${'d'.repeat(count)}m`);
+        all.push(runs.join('') + 'd'.repeat(calls - third));
+      }
     }
   }
   return all;
@@ -120,7 +121,7 @@ const BACK_ENDS: Record<string, () => Promise<{ driver: StorageDriver; end: () =
   memory: async () => ({ driver: createMemoryDriver(), end: async () => undefined }),
   filesystem: async () => {
     const root = await mkdtemp(join(tmpdir(), 'tags-'));
-    const driver = await createFilesystemDriver({ root, buffers: new BufferPool(1 << 20) });
+    const driver = await createFilesystemDriver({ root, buffers: new BufferPool(1 << 20), sync: false });
     return { driver, end: () => rm(root, { recursive: true }) };
   },
 };

@@ -42,20 +42,25 @@ export class Tags {
     return this.#links.read(tagCurrentKey(name, tag), call);
   }
 
-  /** Points the tag to a manifest that exists. The history is written before the tag moves. */
+  /**
+   * Points the tag to a manifest that exists. The history is written before the tag moves. Of a new tag it comes
+   * second: whoever died between the two would leave a tag that is listed and points to nothing.
+   */
   async point(name: RepositoryName, tag: Tag, digest: Digest, call: CallOptions): Promise<void> {
+    const current = tagCurrentKey(name, tag);
+    const steps = [tagIndexKey(name, tag, digest), current];
     await this.#moving.run(`${name}:${tag}`, async () => {
-      await this.#links.write(tagIndexKey(name, tag, digest), digest, call);
-      await this.#links.write(tagCurrentKey(name, tag), digest, call);
+      const isNew = (await this.#storage.stat(current, call)) === undefined;
+      for (const key of isNew ? steps.toReversed() : steps) await this.#links.write(key, digest, call);
     });
   }
 
-  /** Removes the tag first, then its history. @returns false when there was nothing */
+  /** Removes the history first: without the tag it would still be listed. @returns false when there was nothing */
   async delete(name: RepositoryName, tag: Tag, call: CallOptions): Promise<boolean> {
     return this.#moving.run(`${name}:${tag}`, async () => {
       if (!(await this.#exists(name, tag, call))) return false;
-      await this.#storage.delete([tagCurrentKey(name, tag)], call);
       await this.#deleteHistory(name, tag, await this.#history(name, tag, call), call);
+      await this.#storage.delete([tagCurrentKey(name, tag)], call);
       return true;
     });
   }

@@ -26,7 +26,7 @@ function unavailable(operation: string): StorageError {
 }
 
 /** These end what they are called on even if they fail. */
-const ENDINGS = ['suspend', 'abort'];
+const ENDINGS = new Set(['suspend', 'abort']);
 
 /** A driver whose n-th call (from 1), or call of a session of its, has a fault. */
 export function withFault(inner: StorageDriver, fault: Fault, at: number): FaultyStorage {
@@ -42,7 +42,7 @@ export function withFault(inner: StorageDriver, fault: Fault, at: number): Fault
     if (calls > at && isCrash(fault)) throw unavailable(operation);
     if (calls !== at) return effect();
     const isWithout =
-      fault === 'fails' ? !ENDINGS.includes(operation) : fault === 'is the last, without effect';
+      fault === 'fails' ? !ENDINGS.has(operation) : fault === 'is the last, without effect';
     const result = isWithout ? undefined : await effect();
     // A driver that cannot open a session keeps nothing of it.
     if (isSession(result) && !isCrash(fault)) await result.suspend();

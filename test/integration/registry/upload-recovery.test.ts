@@ -162,14 +162,14 @@ async function recover(
   const faulty = createTestRegistry(storage);
   const healthy = createTestRegistry(other);
   const id = await push.begin(healthy);
-  expect(await outcomeOf(push.finish(faulty, id, digest)), title).toMatch(/^(accepted|UNAVAILABLE)$/);
+  expect(await outcomeOf(push.finish(faulty, id, digest)), `when ${title}`).toMatch(/^(accepted|UNAVAILABLE)$/);
 
-  expect(await outcomeOf(push.finish(isSame ? faulty : healthy, id, digest)), title).toBe('accepted');
+  expect(await outcomeOf(push.finish(isSame ? faulty : healthy, id, digest)), `when ${title}`).toBe('accepted');
 
   await expectWhole(healthy, push);
   await healthy.uploads.purge(new Date('2100-01-01T00:00:00Z'), call());
   const left = (await keysOf(other)).filter((key) => key.includes('/_uploads/'));
-  expect(left, title).toEqual([]);
+  expect(left, `when ${title}`).toEqual([]);
   await close();
 }
 
@@ -221,11 +221,11 @@ describe('the last request of an upload on S3', () => {
     const outcomes = [await outcomeOf(push.finish(healthy, id, digest))];
     // This process has seen the first bytes, and finds that another one did something with them.
     if (outcomes[0] === 'RANGE_INVALID 416') outcomes.push(await outcomeOf(push.finish(healthy, id, digest)));
-    expect(outcomes.at(-1), title).toBe('accepted');
+    expect(outcomes.at(-1), `when ${title}`).toBe('accepted');
 
     await expectWhole(healthy, push);
     await healthy.uploads.purge(new Date('2100-01-01T00:00:00Z'), call());
-    expect(await unfinished(prefix), title).toEqual([]);
+    expect(await unfinished(prefix), `when ${title}`).toEqual([]);
     await proxy.stop();
     for (const storage of storages) await storage.close();
     return proxy.requests;

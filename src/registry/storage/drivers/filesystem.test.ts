@@ -261,7 +261,7 @@ describe('durability', () => {
 
     expect(next?.offset).toBe(4);
     await next?.abort();
-    expect(await readdir(root)).toEqual([]);
+    expect(await readdir(root)).toEqual(['.tmp~']);
   });
 
   test('syncs the bytes of a suspended upload, and once the folders on the way to them', async () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { errorCode } from '../../../../shared/errors.ts';
@@ -28,7 +28,7 @@ interface LockContent extends ProcessIdentity {
 }
 
 /**
- * The exclusive right to write one unfinished upload: a file `<upload>~lock` made with O_EXCL.
+ * The exclusive right to write one unfinished upload: a file `<upload>~lock` that one writer alone can make.
  *
  * The lock of a process that died on this boot of this machine in this container is taken over at once. Of any
  * other holder (another replica on a shared volume, an earlier container) only its silence can tell, so the
@@ -59,8 +59,8 @@ export class UploadLock {
     const path = file + LOCK_SUFFIX;
     const content: LockContent = { id: randomUUID(), ...environment.identity };
     if (
-      !(await create(path, content)) &&
-      !((await removeStale(path, environment)) && (await create(path, content)))
+      !(await create(path, content, environment)) &&
+      !((await removeStale(path, environment)) && (await create(path, content, environment)))
     ) {
       throw failure('SESSION_BUSY', operation, `another writer holds ${file}`);
     }
@@ -106,7 +106,31 @@ export class UploadLock {
   }
 }
 
-async function create(path: string, content: LockContent): Promise<boolean> {
+/** File systems that know no hard links say so with one of these. */
+const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/**
+ * Makes the lock with its content at once: from an empty one, which a process leaves that dies after it has made
+ * it, nobody can tell whose it is.
+ *
+ * @returns false when there is one
+ */
+async function create(path: string, content: LockContent, { temporary }: LockEnvironment): Promise<boolean> {
+  const filled = join(temporary, content.id);
+  try {
+    await place(filled, () => writeFile(filled, JSON.stringify(content), { flag: 'wx' }));
+    await place(path, () => link(filled, path));
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    if (!NO_LINKS.has(errorCode(error) ?? '')) throw error;
+    return await createInSteps(path, content);
+  } finally {
+    await unlink(filled).catch(ignoreMissing);
+  }
+}
+
+async function createInSteps(path: string, content: LockContent): Promise<boolean> {
   try {
     const handle = await place(path, () => open(path, 'wx'));
     try {

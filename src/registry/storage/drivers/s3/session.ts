@@ -202,8 +202,7 @@ export class ObjectSession implements WriteSession {
     const number = this.#current;
     // Waits for memory, if it has to, while this session holds none.
     const bytes = await buffer.load();
-    const sending = this.#upload(number, bytes).finally(async () => {
-      await buffer.release();
+    const sending = this.#upload(number, bytes, buffer).finally(() => {
       this.#sending.delete(sending);
     });
     this.#sending.add(sending);
@@ -212,13 +211,16 @@ export class ObjectSession implements WriteSession {
     return this.#buffer;
   }
 
-  async #upload(number: number, bytes: Buffer): Promise<void> {
+  /** @param buffer holds the bytes, and is released */
+  async #upload(number: number, bytes: Buffer, buffer: PartBuffer): Promise<void> {
     try {
       const uploadId = await this.#uploadId();
       const part = { key: this.#key, uploadId, number };
       this.#parts[number - 1] = await this.#bucket.uploadPart(part, bytes, this.#stop.signal);
     } catch (error) {
       this.#failure ??= error instanceof Error ? error : fromSdk(error, 'append');
+    } finally {
+      await buffer.release();
     }
   }
 
