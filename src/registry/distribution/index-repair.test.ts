@@ -5,7 +5,16 @@ import { createMemoryDriver } from '../storage/drivers/memory.ts';
 import { StorageError } from '../storage/errors.ts';
 import { CatalogIndex } from './catalog-index.ts';
 import { IndexRepair } from './index-repair.ts';
-import { catalogKey, holderKey, indexesCompleteKey, layerLinkKey, referrersCompleteKey } from './layout.ts';
+import {
+  blobDataKey,
+  catalogKey,
+  holderKey,
+  indexesCompleteKey,
+  layerLinkKey,
+  referrerKey,
+  referrersCompleteKey,
+  revisionLinkKey,
+} from './layout.ts';
 import { OCI_MANIFEST } from './media-types.ts';
 import type { RepositoryName } from './names.ts';
 import { parseReference, parseRepositoryName } from './reference.ts';
@@ -165,6 +174,21 @@ describe('comparing the indexes with the content', () => {
     expect(await keysOf(site.storage)).toEqual(
       expect.arrayContaining([...written, referrersCompleteKey(name)]),
     );
+  });
+
+  test('finds a referrer that another server linked after the index was complete', async () => {
+    const site = createSite();
+    const name = named('a');
+    const subject = await pushImage(site, 'latest', { name });
+    await site.compare();
+    const bytes = imageManifest(await pushBlob(site, '{}', name), [], { subject });
+    const referrer = digestOf(bytes);
+    await site.storage.put(blobDataKey(referrer), bytes);
+    await site.storage.put(revisionLinkKey(name, referrer), Buffer.from(referrer));
+
+    await site.compare();
+
+    expect(await keysOf(site.storage)).toContain(referrerKey(name, subject.digest, referrer));
   });
 });
 

@@ -110,9 +110,11 @@ export class IndexRepair {
     await mapConcurrently(this.#layers(name, call), CONCURRENCY, async (digest) => {
       if (await this.#holders.note(name, digest, call)) this.#onRepair('holders', 'added');
     });
-    if (await this.#referrers.isComplete(name, call)) return;
+    // Also where it is complete: another server may have linked manifests since, and tells nobody of their subjects.
+    const wasComplete = await this.#referrers.isComplete(name, call);
     await this.#referrers.rebuild(name, call);
-    if (await this.#referrers.isComplete(name, call)) this.#onRepair('referrers', 'rebuilt');
+    if (!wasComplete && (await this.#referrers.isComplete(name, call)))
+      this.#onRepair('referrers', 'rebuilt');
   }
 
   async *#layers(name: RepositoryName, call: ServiceCall): AsyncGenerator<Digest> {

@@ -1,5 +1,5 @@
 import { errorMessage } from '../../shared/errors.ts';
-import type { CallOptions, StorageDriver } from '../storage/driver.ts';
+import type { CallOptions, ObjectStat, StorageDriver, StorageKey } from '../storage/driver.ts';
 import { mapConcurrently } from './concurrency.ts';
 import { type Digest, isDigest } from './digest.ts';
 import {
@@ -18,6 +18,8 @@ import { SharedWork } from './shared-work.ts';
 
 /** Manifests that one scan reads at the same time. */
 const CONCURRENCY = 8;
+/** The mark is written at the end of a scan; what was linked since its beginning may have been missed. */
+const LONGEST_SCAN_MS = 60 * 60_000;
 
 /** What is known of one manifest that is about another. */
 export interface Referral {
@@ -69,8 +71,9 @@ export class ReferrerIndex {
 
   /**
    * Reads every manifest of the repository, writes the entries that are missing, then the mark that the index is
-   * complete. For content of other servers. May be repeated at any time; what this process is doing already is
-   * waited for. A repository without manifests gets no mark, so that asking for one leaves nothing behind.
+   * complete. For content of other servers. May be repeated at any time, and then reads only manifests that were
+   * linked since; what this process is doing already is waited for. A repository without manifests gets no mark, so
+   * that asking for one leaves nothing behind.
    *
    * @throws StorageError when something could not be read or written; there is no mark then
    */
@@ -94,7 +97,9 @@ export class ReferrerIndex {
 
   async #scan(name: RepositoryName, call: CallOptions): Promise<void> {
     let empty = true;
+    const mark = await this.#storage.stat(referrersCompleteKey(name), call);
     await mapConcurrently(this.#revisions(name, call), CONCURRENCY, async (referrer) => {
+      if (mark && (await this.#wasSeen(mark, revisionLinkKey(name, referrer), call))) return;
       const target = await this.#store.resolve(name, referrer, call);
       if (target === undefined) return;
       empty = false;
@@ -104,6 +109,12 @@ export class ReferrerIndex {
       if (known === undefined) await this.add(name, { subject, referrer }, call);
     });
     if (!empty) await this.#storage.put(referrersCompleteKey(name), Buffer.from('1'), call);
+  }
+
+  /** Whether the scan that left the mark has seen this link, or whoever made the link knows of the index. */
+  async #wasSeen(mark: ObjectStat, link: StorageKey, call: CallOptions): Promise<boolean> {
+    const found = await this.#storage.stat(link, call);
+    return found !== undefined && found.modifiedAt.getTime() < mark.modifiedAt.getTime() - LONGEST_SCAN_MS;
   }
 
   async #subjectOf(
