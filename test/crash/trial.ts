@@ -5,7 +5,7 @@ import { BufferPool } from '../../src/registry/storage/buffer-pool.ts';
 import type { StorageDriver } from '../../src/registry/storage/driver.ts';
 import { createFilesystemDriver } from '../../src/registry/storage/drivers/filesystem.ts';
 import { createS3Driver } from '../../src/registry/storage/drivers/s3.ts';
-import { startRegistry, type TestRegistry } from '../integration/registry/registry-process.ts';
+import { startRegistry, type TestRegistry } from '../servers/registry.ts';
 import { CrashClient } from './client.ts';
 import { Connection } from './http.ts';
 import { Ledger } from './ledger.ts';

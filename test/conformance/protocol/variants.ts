@@ -9,7 +9,7 @@ import { hash } from 'bcryptjs';
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { createAuthority } from '../../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
-import { startRegistry } from '../../integration/registry/registry-process.ts';
+import { startRegistry } from '../../servers/registry.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import type { Connection } from './client.ts';
 

@@ -9,7 +9,7 @@ import { build } from '../../../scripts/build.ts';
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { createAuthority } from '../../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
-import { startRegistry, type TestRegistry } from '../registry/registry-process.ts';
+import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 
 export const USER = 'ada';
 /** With the colon that a careless parser of credentials trips over. */

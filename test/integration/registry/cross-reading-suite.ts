@@ -12,6 +12,7 @@ import {
   startDistribution,
   unreferencedBlobs,
 } from '../../servers/distribution.ts';
+import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
 import {
   addReferrer,
@@ -26,7 +27,6 @@ import {
   writeContent,
   writeSha512Manifest,
 } from './cross-reading.ts';
-import { startRegistry, type TestRegistry } from './registry-process.ts';
 
 /** A catalog is compared with the content soon after the start, not at once. */
 const SOON = { timeout: 15_000, interval: 200 };

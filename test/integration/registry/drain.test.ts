@@ -12,8 +12,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { createAuthority } from '../../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
+import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
-import { startRegistry, type TestRegistry } from './registry-process.ts';
 import { SlowClient, untilQueued, untilRunning } from './slow-client.ts';
 
 const WAIT = { timeout: 15_000, interval: 20 };

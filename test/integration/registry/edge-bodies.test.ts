@@ -6,9 +6,9 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
+import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
 import { RawConnection } from './raw-http.ts';
-import { startRegistry, type TestRegistry } from './registry-process.ts';
 
 /** Bodies that nobody reads: whatever a client sends, the next request is not taken for the rest of it. */
 

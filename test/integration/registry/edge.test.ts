@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { startRegistry, type Answer, type Call, type TestRegistry } from '../../servers/registry.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from './content.ts';
 import { RawConnection } from './raw-http.ts';
-import { startRegistry, type Answer, type Call, type TestRegistry } from './registry-process.ts';
 
 const EXTERNAL = 'https://r.example/registry';
 /** What a proxy on this host sends for a client of `203.0.113.9` that asked for the external name. */

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
-import { startRegistry, type TestRegistry } from './registry-process.ts';
 import { metric, SlowClient, untilRunning } from './slow-client.ts';
 
 const MIB = 1 << 20;

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
-import { startRegistry, type Answer, type TestRegistry } from './registry-process.ts';
 import { metric, SlowClient, untilRunning } from './slow-client.ts';
 
 const START = '/v2/a/blobs/uploads/';

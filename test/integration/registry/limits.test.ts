@@ -6,8 +6,8 @@ import { hashSync } from 'bcryptjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
-import { startRegistry, type Answer, type TestRegistry } from './registry-process.ts';
 import { metric, SlowClient, untilQueued, untilRunning } from './slow-client.ts';
 
 const RELOAD = { timeout: 15_000, interval: 50 };

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
+import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from './content.ts';
-import { startRegistry, type Answer, type TestRegistry } from './registry-process.ts';
 
 let folder: string;
 let registry: TestRegistry;

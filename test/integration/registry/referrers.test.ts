@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { type Answer, startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { MANIFEST_TYPE, manifestOf, sha256 } from './content.ts';
-import { type Answer, startRegistry, type TestRegistry } from './registry-process.ts';
 
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 const SUBJECT = sha256('subject');

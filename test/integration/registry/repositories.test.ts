@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { type Answer, startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import type { S3Server } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from './content.ts';
-import { type Answer, startRegistry, type TestRegistry } from './registry-process.ts';
 
 /** The comparison starts with the server; a busy machine may put off its end. */
 const COMPARED = { timeout: 30_000, interval: 50 };

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { MANIFEST_TYPE, manifestOf, sha256 } from './content.ts';
-import { startRegistry, type TestRegistry } from './registry-process.ts';
 import { RetryingClient } from './retrying-client.ts';
 
 const KIB = 1024;

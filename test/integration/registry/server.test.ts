@@ -17,14 +17,14 @@ import { RegistryConfig, type RegistryConfigInput } from '../../../src/api/regis
 import { createAuthority, type IssueOptions } from '../../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
 import { toolPath } from '../../helpers/tools.ts';
-import { sha256 } from './content.ts';
 import {
   runToEnd,
   startRegistry,
   type Call,
   type RegistryOptions,
   type TestRegistry,
-} from './registry-process.ts';
+} from '../../servers/registry.ts';
+import { sha256 } from './content.ts';
 
 const ISSUE: IssueOptions = { now: new Date(), randomBytes };
 const RELOAD = { timeout: 15_000, interval: 50 };

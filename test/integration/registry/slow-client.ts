@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 
 import { vi } from 'vitest';
 
-import type { TestRegistry } from './registry-process.ts';
+import type { TestRegistry } from '../../servers/registry.ts';
 
 const PATIENCE = { timeout: 15_000, interval: 20 };
 

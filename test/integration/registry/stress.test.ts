@@ -7,8 +7,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
+import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
-import { startRegistry, type TestRegistry } from './registry-process.ts';
 
 const MIB = 1 << 20;
 const ROUNDS = 300;

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { hashSync } from 'bcryptjs';
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
+import { runToEnd, type Answer, type Call } from '../../../servers/registry.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from '../content.ts';
-import { runToEnd, type Answer, type Call } from '../registry-process.ts';
 import { pushImage, refusalOf, startPitfallServer, startUpload, type PitfallServer } from './server.ts';
 
 const LONG = 'x'.repeat(72);

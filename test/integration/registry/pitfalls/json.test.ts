@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 
+import type { Answer } from '../../../servers/registry.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from '../content.ts';
-import type { Answer } from '../registry-process.ts';
 import {
   codeOf,
   pushBlob,

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../../src/api/registry-config.ts';
+import { startRegistry, type Answer, type Call, type TestRegistry } from '../../../servers/registry.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from '../content.ts';
 import { RawConnection, type RawAnswer } from '../raw-http.ts';
-import { startRegistry, type Answer, type Call, type TestRegistry } from '../registry-process.ts';
 
 /** Files that a server may open late and keep: threads, watchers, a connection that is being closed. */
 const SPARE_FILES = 8;

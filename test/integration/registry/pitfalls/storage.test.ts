@@ -9,8 +9,8 @@ import { dirname, join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
+import { startRegistry, type TestRegistry } from '../../../servers/registry.ts';
 import { manifestOf, sha256 } from '../content.ts';
-import { startRegistry, type TestRegistry } from '../registry-process.ts';
 import {
   OPEN_TO_ALL,
   pushBlob,

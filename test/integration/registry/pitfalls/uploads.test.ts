@@ -8,9 +8,9 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
+import type { Answer } from '../../../servers/registry.ts';
 import { manifestOf, sha256 } from '../content.ts';
 import type { RawConnection } from '../raw-http.ts';
-import type { Answer } from '../registry-process.ts';
 import {
   codeOf,
   pushBlob,

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
-import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
-import { answersHttp, freePort, type RunningProcess, startProcess } from '../../servers/process.ts';
+import type { RegistryConfigInput } from '../../src/api/registry-config.ts';
+import { answersHttp, freePort, type RunningProcess, startProcess } from './process.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/registry/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../src/registry/main.ts', import.meta.url));
 
 export interface Answer {
   readonly status: number;
