@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+
+import { createMemoryDriver } from '../storage/drivers/memory.ts';
+import { uploadStartedKey } from './layout.ts';
+import { parseRepositoryName, parseUploadId } from './reference.ts';
+import {
+  bodyOf,
+  call,
+  contentOf,
+  createTestRegistry,
+  digestOf,
+  keysOf,
+  pushBlob,
+  REPOSITORY,
+} from './testing.ts';
+
+const OTHER = parseRepositoryName('library/busybox');
+const UNKNOWN_ID = parseUploadId('0f8fad5b-d9cb-469f-a165-70867728950e');
+const NOON = new Date('2030-01-01T12:00:00Z');
+
+test('a purge removes sessions that were started before the moment', async () => {
+  const storage = createMemoryDriver({ now: () => new Date('2026-11-21T10:00:00Z') });
+  const registry = createTestRegistry(storage);
+  const old = await registry.uploads.start(REPOSITORY, call());
+  await registry.uploads.append(REPOSITORY, old.id, bodyOf('abc'), call());
+  await registry.uploads.start(OTHER, call());
+  const young = await registry.uploads.start(REPOSITORY, call());
+  await storage.put(uploadStartedKey(REPOSITORY, young.id), Buffer.from('2030-01-02T00:00:00Z'));
+  await pushBlob(registry, 'x');
+
+  expect(await registry.uploads.purge(NOON, call())).toBe(2);
+
+  const left = (await keysOf(storage)).filter((key) => key.includes('/_uploads/'));
+  expect(left).toEqual([uploadStartedKey(REPOSITORY, young.id)]);
+  expect((await contentOf(registry, digestOf('x'))).toString()).toBe('x');
+});
+
+test('a purge goes by the file when a crash left no readable start', async () => {
+  const storage = createMemoryDriver({ now: () => new Date('2026-11-21T10:00:00Z') });
+  const registry = createTestRegistry(storage);
+  await storage.put(uploadStartedKey(REPOSITORY, UNKNOWN_ID), new Uint8Array());
+
+  expect(await registry.uploads.purge(new Date('2026-11-21T09:00:00Z'), call())).toBe(0);
+  expect(await registry.uploads.purge(NOON, call())).toBe(1);
+  expect(await keysOf(storage)).toEqual([]);
+});
