@@ -49,7 +49,6 @@ async function problemOf(
 }
 
 async function contentOf(storage: StorageDriver, key: string): Promise<Buffer> {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what a list returns is a key
   const bytes = await storage.get(key as StorageKey, 1 << 30);
   return Buffer.from(bytes ?? []);
 }

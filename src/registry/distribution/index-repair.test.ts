@@ -69,7 +69,6 @@ async function indexOf(storage: StorageDriver): Promise<string[]> {
 
 async function forgetIndexes(storage: StorageDriver): Promise<void> {
   const keys = (await keysOf(storage)).filter((key) => INDEX.test(key) || key.includes('/_referrers/'));
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- keys that were listed
   await storage.delete(keys as StorageKey[]);
 }
 
