@@ -40,7 +40,10 @@ describe('UploadPurge', () => {
   });
 
   it('goes by the configured times', async () => {
-    const { purge, clock, calls } = start(() => Promise.resolve(0), { maxAgeMs: HOUR_MS, intervalMs: 60_000 });
+    const { purge, clock, calls } = start(() => Promise.resolve(0), {
+      maxAgeMs: HOUR_MS,
+      intervalMs: 60_000,
+    });
 
     await clock.advance(30_000);
     await clock.advance(60_000);

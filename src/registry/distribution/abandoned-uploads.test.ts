@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { createMemoryDriver } from '../storage/drivers/memory.ts';
-import { uploadStartedKey } from './layout.ts';
+import { listedKey, uploadStartedKey } from './layout.ts';
 import { parseRepositoryName, parseUploadId } from './reference.ts';
 import {
   bodyOf,
@@ -33,6 +33,31 @@ test('a purge removes sessions that were started before the moment', async () =>
   const left = (await keysOf(storage)).filter((key) => key.includes('/_uploads/'));
   expect(left).toEqual([uploadStartedKey(REPOSITORY, young.id)]);
   expect((await contentOf(registry, digestOf('x'))).toString()).toBe('x');
+});
+
+test('a purge leaves a session that was written to since, by whatever replica', async () => {
+  let now = new Date('2026-11-21T10:00:00Z');
+  const storage = createMemoryDriver({ now: () => now });
+  const registry = createTestRegistry(storage);
+  const { id } = await registry.uploads.start(REPOSITORY, call());
+  now = new Date('2030-01-01T13:00:00Z');
+  await createTestRegistry(storage).uploads.append(REPOSITORY, id, bodyOf('abc'), call());
+
+  expect(await registry.uploads.purge(NOON, call())).toBe(0);
+  expect(await registry.uploads.purge(new Date('2030-01-01T14:00:00Z'), call())).toBe(1);
+
+  expect(await keysOf(storage)).toEqual([]);
+});
+
+test('a purge removes what crashes and other servers leave of a session', async () => {
+  const storage = createMemoryDriver({ now: () => new Date('2026-11-21T10:00:00Z') });
+  const registry = createTestRegistry(storage);
+  const folder = uploadStartedKey(REPOSITORY, UNKNOWN_ID).replace('startedat', '');
+  for (const name of ['sealed', 'whole', 'last', 'hashstates/sha256/5']) {
+    await storage.put(listedKey(folder, name), Buffer.from('x'));
+    expect(await registry.uploads.purge(NOON, call())).toBe(1);
+    expect(await keysOf(storage)).toEqual([]);
+  }
 });
 
 test('a purge goes by the file when a crash left no readable start', async () => {

@@ -60,4 +60,69 @@ describe('BufferPool', () => {
     expect((await small).length).toBe(64 * KIB);
     pool.release(held);
   });
+
+  test('asks the one that has had its buffer for longest to give it back', async () => {
+    let now = 0;
+    const pool = new BufferPool(128 * KIB, () => now);
+    const asked: string[] = [];
+    const hold = (name: string): Promise<Buffer> =>
+      pool.acquire(64 * KIB, {
+        reclaim: (buffer) => {
+          asked.push(name);
+          pool.release(buffer);
+        },
+      });
+    await hold('first');
+    await hold('second');
+
+    now = 2000;
+    const third = await hold('third');
+
+    expect(asked).toEqual(['first']);
+    expect(third.length).toBe(64 * KIB);
+    expect(pool.usedBytes).toBe(128 * KIB);
+  });
+
+  test('waits a moment before it asks, and asks another one when the first cannot', async () => {
+    let now = 0;
+    const pool = new BufferPool(128 * KIB, () => now);
+    const asked: string[] = [];
+    await pool.acquire(64 * KIB, {
+      reclaim: (buffer) => {
+        asked.push('stubborn');
+        pool.keep(buffer);
+      },
+    });
+    await pool.acquire(64 * KIB, {
+      reclaim: (buffer) => {
+        asked.push('willing');
+        pool.release(buffer);
+      },
+    });
+
+    const third = pool.acquire(64 * KIB);
+    await new Promise(setImmediate);
+    expect(asked).toEqual([]);
+    now = 2000;
+    await third;
+
+    expect(asked).toEqual(['stubborn', 'willing']);
+  });
+
+  test('does not ask for a buffer that is about to be used', async () => {
+    let now = 0;
+    const pool = new BufferPool(64 * KIB, () => now);
+    const held = await pool.acquire(64 * KIB, {
+      reclaim: () => {
+        throw new Error('asked all the same');
+      },
+    });
+    pool.keep(held);
+    now = 2000;
+
+    const next = pool.acquire(64 * KIB);
+    pool.release(held);
+
+    expect((await next).length).toBe(64 * KIB);
+  });
 });

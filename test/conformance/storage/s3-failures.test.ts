@@ -10,6 +10,7 @@ import {
   DeleteObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  PutObjectCommand,
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
@@ -152,6 +153,57 @@ describe('an upload whose process crashed', () => {
 
     expect(sha256(await drain(await driver().open(key('complete/data'))))).toBe(sha256(bytes));
     await driver().delete([key('complete/data')]);
+    expect(await leftovers()).toEqual([]);
+  });
+});
+
+describe('a sweep', () => {
+  const FUTURE = new Date(Date.now() + 3_600_000);
+
+  test('removes the parts of a copy, and of an upload of which nothing else is left', async () => {
+    const [upload, copy] = [uploadKey(), key('swept/sha256/data')];
+    await leaveParts(upload, new Map([[1, noise(8 * MIB)]]));
+    await leaveParts(copy, new Map([[1, noise(5 * MIB)]]));
+
+    expect(await driver().sweepUnfinished('swept/', new Date(Date.now() - 3_600_000))).toBe(0);
+    expect(await driver().sweepUnfinished('swept/', FUTURE)).toBe(1);
+    expect(await driver().sweepUnfinished('', FUTURE)).toBe(1);
+
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('leaves an upload alone whose tail was written since', async () => {
+    const upload = uploadKey();
+    const bytes = noise(9 * MIB);
+    const begun = await driver().startWrite(upload);
+    await begun.append(bytes.subarray(0, 8 * MIB));
+    await begun.suspend();
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const between = new Date();
+    const session = await driver().resumeWrite(upload);
+    await session?.append(bytes.subarray(8 * MIB));
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await session?.suspend();
+
+    expect(await driver().sweepUnfinished('', between)).toBe(0);
+
+    const last = await driver().resumeWrite(upload);
+    expect(last?.offset).toBe(bytes.length);
+    await last?.abort();
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('is helped by an upload that removes what a dead process put aside for it', async () => {
+    const upload = uploadKey();
+    const beside = { Bucket: BUCKET, Key: `${upload}~0f8fad5b-0`, Body: 'put aside' };
+    await client.send(new PutObjectCommand(beside));
+
+    const session = await driver().resumeWrite(upload);
+    expect(session?.offset).toBe(0);
+    await session?.append(Buffer.from('all'));
+    await session?.commit(key('aside/data'));
+
+    await driver().delete([key('aside/data')]);
     expect(await leftovers()).toEqual([]);
   });
 });

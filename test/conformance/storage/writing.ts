@@ -248,6 +248,44 @@ export function describeWriting(traits: DriverTraits): void {
     });
   });
 
+  describe('unfinished writes', () => {
+    const FUTURE = new Date(Date.now() + 3_600_000);
+    const PAST = new Date(Date.now() - 3_600_000);
+
+    test.each([100, 9 * MIB])('tell when they were last stored: %d bytes', async (size) => {
+      const { driver, another } = backend();
+      const upload = uploadKey();
+      expect(await driver.lastWrite(upload)).toBeUndefined();
+      const session = await driver.startWrite(upload);
+      await session.append(noise(size));
+      await session.suspend();
+
+      const last = await (await another()).lastWrite(upload);
+
+      expect(Math.abs((last?.getTime() ?? 0) - Date.now())).toBeLessThan(60_000);
+      await (await resume(driver, upload)).abort();
+      expect(await driver.lastWrite(upload)).toBeUndefined();
+    });
+
+    test('are not swept while they are young, or elsewhere', async () => {
+      const { driver, another } = backend();
+      const upload = uploadKey();
+      const bytes = noise(9 * MIB);
+      const begun = await driver.startWrite(upload);
+      await begun.append(bytes);
+      await begun.suspend();
+      const other = await another();
+
+      expect(await other.sweepUnfinished('', PAST)).toBe(0);
+      expect(await other.sweepUnfinished('elsewhere/', FUTURE)).toBe(0);
+
+      const session = await resume(other, upload);
+      expect(session.offset).toBe(bytes.length);
+      await session.commit(key('unswept/data'));
+      expect(sha256(await drain(await driver.open(key('unswept/data'))))).toBe(sha256(bytes));
+    });
+  });
+
   describe('two writers on one session', () => {
     test('never mix their bytes', async () => {
       const { driver, another } = backend();
