@@ -169,6 +169,26 @@ describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
     });
   });
 
+  test('never show a tag that points to nothing, while one moves and the other deletes it', async () => {
+    await mapConcurrently(schedules(8), 8, async (schedule) => {
+      const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
+      if (driver === undefined || end === undefined) throw new Error(`no ${backEnd}`);
+      try {
+        await point(driver, OLD);
+        const stage = new Stage();
+        const order = await stage.play(schedule, {
+          d: new Tags(stage.actor('d', driver), undefined).delete(REPOSITORY, TAG, call()),
+          m: new Tags(stage.actor('m', driver), undefined).point(REPOSITORY, TAG, NEW, call()),
+        });
+        const target = await new Tags(driver, undefined).resolve(REPOSITORY, TAG, call());
+        const { entries } = await driver.list(tagPrefix(REPOSITORY, TAG));
+        expect({ order, listed: entries.length > 0 }).toEqual({ order, listed: target === NEW });
+      } finally {
+        await end();
+      }
+    });
+  });
+
   test('leave nothing of a tag that nobody moves', async () => {
     const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
     if (driver === undefined || end === undefined) throw new Error(`no ${backEnd}`);

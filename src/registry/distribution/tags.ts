@@ -11,6 +11,8 @@ import type { ServiceLogger } from './service-dependencies.ts';
 
 /** Tags or entries of the history that are read at the same time. */
 const CONCURRENCY = 16;
+/** The target of a tag, relative to its prefix. */
+const CURRENT = 'current/link';
 
 /** What a tag was when it was deleted. */
 interface PastPointer {
@@ -20,6 +22,8 @@ interface PastPointer {
   readonly since: ObjectStat;
   /** Keys of its history. A new one tells of a move, even when clocks are too coarse for it. */
   readonly before: ReadonlySet<string>;
+  /** The same after it was deleted. */
+  readonly after: readonly string[];
 }
 
 /**
@@ -55,12 +59,19 @@ export class Tags {
     });
   }
 
-  /** Removes the history first: without the tag it would still be listed. @returns false when there was nothing */
+  /**
+   * Removes the history first: without the tag it would still be listed. Looks for it again in the end: another push
+   * that moved the tag meanwhile has written it before the tag that is gone now.
+   *
+   * @returns false when there was nothing
+   */
   async delete(name: RepositoryName, tag: Tag, call: CallOptions): Promise<boolean> {
     return this.#moving.run(`${name}:${tag}`, async () => {
       if (!(await this.#exists(name, tag, call))) return false;
       await this.#deleteHistory(name, tag, await this.#history(name, tag, call), call);
       await this.#storage.delete([tagCurrentKey(name, tag)], call);
+      const rest = await this.#keys(name, tag, call);
+      if (!rest.includes(CURRENT)) await this.#deleteHistory(name, tag, rest, call);
       return true;
     });
   }
@@ -69,6 +80,8 @@ export class Tags {
   async deletePointingTo(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
     const tags = this.walk(name, { last: '', pageSize: 1000 }, call);
     await mapConcurrently(tags, CONCURRENCY, async (tag) => {
+      // Nearly all point elsewhere, and a look is all that they cost.
+      if ((await this.resolve(name, tag, call)) !== digest) return;
       await this.#moving.run(`${name}:${tag}`, () => this.#deletePointer(name, { tag, digest }, call));
     });
   }
@@ -89,17 +102,19 @@ export class Tags {
     const stat = await this.#storage.stat(current, call);
     if (stat === undefined || (await this.resolve(name, tag, call)) !== digest) return;
     await this.#storage.delete([current], call);
-    const moved = await this.#movedTo(name, { tag, before: new Set(before), digest, since: stat }, call);
-    if (moved === undefined) await this.#deleteHistory(name, tag, before, call);
+    const after = await this.#history(name, tag, call);
+    const past = { tag, before: new Set(before), after, digest, since: stat };
+    const moved = await this.#movedTo(name, past, call);
+    if (moved === undefined) await this.#deleteHistory(name, tag, after, call);
     else await this.#storage.put(current, Buffer.from(moved, 'ascii'), { ...call, ifAbsent: true });
   }
 
   /** Where the tag was moved to last, if it was and the manifest is still there. */
   async #movedTo(name: RepositoryName, past: PastPointer, call: CallOptions): Promise<Digest | undefined> {
-    const { tag, before, digest } = past;
+    const { tag, before, after, digest } = past;
     const since = past.since.modifiedAt.getTime();
     let last: { readonly digest: Digest; readonly at: number } | undefined;
-    await mapConcurrently(await this.#history(name, tag, call), CONCURRENCY, async (key) => {
+    await mapConcurrently(after, CONCURRENCY, async (key) => {
       const entry = digestOfHistory(key);
       if (entry === undefined || entry === digest) return;
       const at = (await this.#storage.stat(tagIndexKey(name, tag, entry), call))?.modifiedAt.getTime();
@@ -112,12 +127,17 @@ export class Tags {
 
   /** What the tag has besides its target: an entry for all that it ever pointed to. Relative to its prefix. */
   async #history(name: RepositoryName, tag: Tag, call: CallOptions): Promise<string[]> {
+    return (await this.#keys(name, tag, call)).filter((key) => key !== CURRENT);
+  }
+
+  /** Everything that the tag has, relative to its prefix. */
+  async #keys(name: RepositoryName, tag: Tag, call: CallOptions): Promise<string[]> {
     const keys: string[] = [];
     let after: string | undefined;
     for (;;) {
       const options = { ...call, ...(after === undefined ? {} : { after }) };
       const page = await this.#storage.list(tagPrefix(name, tag), options);
-      keys.push(...page.entries.map((entry) => entry.name).filter((key) => key !== 'current/link'));
+      keys.push(...page.entries.map((entry) => entry.name));
       after = page.entries.at(-1)?.name;
       if (!page.more || after === undefined) return keys;
     }
