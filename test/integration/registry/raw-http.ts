@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 
 /** One answer as it came over the wire; names of headers are in lower case. */
 export interface RawAnswer {
@@ -12,6 +13,11 @@ export interface RawAnswer {
 /** Bytes that are no HTTP/1.1 answer. */
 export class AnswerMalformed extends Error {
   override readonly name = 'AnswerMalformed';
+}
+
+/** Nothing came in time. */
+export class AnswerLate extends Error {
+  override readonly name = 'AnswerLate';
 }
 
 const HEAD_END = '\r\n\r\n';
@@ -102,6 +108,16 @@ export class RawConnection {
     return new RawConnection(socket);
   }
 
+  /** @param ca PEM of the CA that the server's certificate is by */
+  static async openSecure(port: number, ca: string): Promise<RawConnection> {
+    const socket = connectTls({ port, host: '127.0.0.1', ca, ALPNProtocols: ['http/1.1'] });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.once('secureConnect', resolve);
+    });
+    return new RawConnection(socket);
+  }
+
   private constructor(socket: Socket) {
     this.#socket = socket;
     const ended = () => {
@@ -156,15 +172,15 @@ export class RawConnection {
 
   /** Ends the connection with a reset, as a crashed client does. */
   reset(): void {
-    this.#socket.resetAndDestroy();
+    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   /**
    * The next final answer; interim ones (1xx) are skipped.
    *
    * @returns undefined when the connection ended without one
-   * @throws AnswerMalformed
-   * @throws Error when it takes longer than `timeoutMs`
+   * @throws AnswerMalformed, AnswerLate
    */
   async answer(method = 'GET', timeoutMs = 20_000): Promise<RawAnswer | undefined> {
     const deadline = Date.now() + timeoutMs;
@@ -177,10 +193,21 @@ export class RawConnection {
     }
   }
 
-  /** Waits until the server has closed the connection. @throws Error when it takes longer than `timeoutMs` */
+  /** Waits until the server has closed the connection. @throws AnswerLate */
   async closed(timeoutMs = 20_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!this.#ended) await this.#more(deadline);
+  }
+
+  /** Waits until something has come that was not there before, or the end. @returns false when nothing came in time */
+  async more(timeoutMs: number): Promise<boolean> {
+    if (this.#ended) return false;
+    try {
+      await this.#more(Date.now() + timeoutMs);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async #more(deadline: number): Promise<void> {
@@ -188,7 +215,9 @@ export class RawConnection {
     this.#wake = resolve;
     const timer = setTimeout(
       () =>
-        reject(new Error(`nothing came in time; so far: ${this.#received.toString('latin1').slice(0, 200)}`)),
+        reject(
+          new AnswerLate(`nothing came in time; so far: ${this.#received.toString('latin1').slice(0, 200)}`),
+        ),
       Math.max(0, deadline - Date.now()),
     );
     try {
