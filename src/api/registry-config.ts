@@ -58,7 +58,17 @@ const TlsConfig = z.strictObject({
   minVersion: z.enum(['TLS12', 'TLS13']).default('TLS12').describe('Lowest TLS version.'),
 });
 
-const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).max(2048);
+/** Whether a text is the URL of a server, to which paths can be added. A password in it would be told to everybody. */
+export function isBaseUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) return false;
+  return url.username === '' && url.password === '' && !/[?#]/.test(text);
+}
+
+const baseUrl = z
+  .string()
+  .max(2048)
+  .refine(isBaseUrl, 'must be an http or https URL without user, query and fragment');
 
 /** An address or a network, such as 10.0.0.0/8 or fd00::/8. */
 const network = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()], {
@@ -73,7 +83,7 @@ const HttpConfig = z.strictObject({
     .max(128)
     .default([])
     .describe('Further host[:port] names of this registry; a ?ns= that names one of them is local content.'),
-  externalURL: httpUrl
+  externalURL: baseUrl
     .optional()
     .describe(
       'URL by which clients outside reach this registry. Requests that come by its host get absolute URLs below it in Location and Link; all others get relative ones.',

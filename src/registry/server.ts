@@ -57,7 +57,7 @@ export class RegistryServer {
     if (certificate) metrics.certificateNotAfter(certificate.notAfter);
     const dependencies = await createDependencies({ ...options, config: snapshot.config });
     try {
-      dependencies.passwords.replace(htpasswdOf(snapshot));
+      useUsers(dependencies.passwords, htpasswdOf(snapshot), options.logger);
       const state: AppState = { settings: httpSettings(snapshot.config) };
       const app = await createApp({
         ...options,
@@ -183,7 +183,7 @@ export class RegistryServer {
     const { logger, metrics } = this.#options;
     return {
       certificate: (certificate) => this.#useCertificate(certificate),
-      htpasswd: (files) => this.#dependencies.passwords.replace(files),
+      htpasswd: (files) => useUsers(this.#dependencies.passwords, files, logger),
       auth: (config) => this.#dependencies.policy.replace(config),
       logging: (config) => {
         logger.level = levelOf(config);
@@ -206,6 +206,19 @@ export class RegistryServer {
     this.#options.metrics.certificateNotAfter(certificate.notAfter);
     const { sha256Fingerprint, notAfter } = certificate;
     this.#options.logger.info({ sha256Fingerprint, notAfter }, 'certificate replaced');
+  }
+}
+
+/** A file may come later, but one that is missing by mistake would only show in passwords that are refused. */
+function useUsers(
+  passwords: Dependencies['passwords'],
+  files: Parameters<Dependencies['passwords']['replace']>[0],
+  logger: Logger,
+): void {
+  passwords.replace(files);
+  for (const { path, text } of files) {
+    if (text.trim() === '')
+      logger.warn({ path }, 'no users are in the htpasswd file, or there is no such file');
   }
 }
 

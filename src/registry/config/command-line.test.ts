@@ -90,11 +90,9 @@ describe('parseCommandLine', () => {
     [['serve', ...LOCAL, '--anonymous', 'None'], '--anonymous None needs --htpasswd'],
     [['serve', ...PUBLIC], 'add --htpasswd FILE, or say so with --anonymous PullPush'],
     [['serve', '--config', 'x', ...LOCAL], '--data cannot be used together with --config'],
-    [
-      ['serve', ...LOCAL, '--external-url', 'r.example.com'],
-      '--external-url: "r.example.com" is not an http',
-    ],
-    [['serve', ...LOCAL, '--external-url', 'ftp://r.example.com'], 'is not an http or https URL'],
+    [['serve', ...LOCAL, '--external-url', 'r.example.com'], '--external-url must be an http or https URL'],
+    [['serve', ...LOCAL, '--external-url', 'ftp://r.example.com'], 'must be an http or https URL'],
+    [['serve', ...LOCAL, '--external-url', 'https://a:b@r.example.com'], 'without user'],
     [
       ['serve', ...LOCAL, '--allow-anonymous-delete', '--disable-delete'],
       '--allow-anonymous-delete cannot be used together with --disable-delete',

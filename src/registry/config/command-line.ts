@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import type { RegistryConfigInput } from '../../api/registry-config.ts';
+import { isBaseUrl, type RegistryConfigInput } from '../../api/registry-config.ts';
 import { isLoopback, parseAddress } from '../../shared/address.ts';
 import { AppError, errorMessage } from '../../shared/errors.ts';
 
@@ -144,8 +144,11 @@ function deletesOf(flags: Flags): { enabled: boolean; anonymous: boolean } {
 
 function externalUrlOf({ 'external-url': url }: Flags): { externalURL?: string } {
   if (url === undefined) return {};
-  if (/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return { externalURL: url };
-  throw new UsageError(`--external-url: "${url}" is not an http or https URL, such as https://r.example.com`);
+  if (isBaseUrl(url)) return { externalURL: url };
+  // Not repeated, as it may hold a password.
+  throw new UsageError(
+    '--external-url must be an http or https URL without user, query and fragment, such as https://r.example.com',
+  );
 }
 
 function checkAddress(flag: string, text: string): string {

@@ -55,7 +55,7 @@ describe('a configuration', () => {
       }),
       { numRuns: 300 },
     );
-  });
+  }, 30_000);
 
   it('that was right until something was changed is taken, or refused with its problems', () => {
     const odd = constantFrom(

@@ -73,6 +73,12 @@ describe('parseConfig', () => {
     ['storage: {driver: memory}', 'auth: is required'],
     ['', 'the configuration: Invalid input: expected object, received null'],
     ['storage: {driver: tape}\nauth: {anonymous: Pull}', 'storage.driver (line 1): Invalid'],
+    ...['r.example.com', 'ftp://r.example.com', 'https://a:b@r.example.com', 'https://r.example.com/?a'].map(
+      (url) => [
+        `storage: {driver: memory}\nauth: {anonymous: Pull}\nhttp: {externalURL: "${url}"}`,
+        'http.externalURL (line 3): must be an http or https URL without user, query and fragment',
+      ],
+    ),
     ['storage: {driver: memory}\nauth: {}', 'auth (line 2): nobody could use this registry'],
     ['storage: {driver: memory}\nstorage: {driver: memory}', 'line 2: Map keys must be unique'],
     ['{"storage": ', 'line 1: '],

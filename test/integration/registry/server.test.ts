@@ -504,6 +504,21 @@ describe('the command line', () => {
 });
 
 describe('passwords', () => {
+  it('in a file that is not there are missed in the log, until it comes', async () => {
+    const path = join(folder, 'users');
+    const registry = await start({
+      config: { storage: filesystem(), auth: { basic: { htpasswdFiles: [path] } } },
+    });
+
+    expect(await statusOf(registry, '/v2/', { user: 'ada:right' })).toBe(401);
+    const log = await readFile(join(folder, 'registry.log'), 'utf8');
+    const warning = log.split('\n').find((line) => line.includes('no users are in the htpasswd file'));
+    expect(warning && JSON.parse(warning)).toMatchObject({ level: 'warn', path });
+
+    await writeFile(path, `ada:${hashSync('right', 4)}\n`);
+    await expect.poll(() => statusOf(registry, '/v2/', { user: 'ada:right' }), RELOAD).toBe(200);
+  });
+
   it('are refused with 429 when too many wait to be checked', async () => {
     await writeFile(join(folder, 'users'), `ada:${hashSync('right', 9)}\n`);
     const registry = await start({
