@@ -17,8 +17,10 @@ const INTRODUCTION = `# Configuration of the registry server
 \`registry serve --config FILE\` reads this file as YAML or JSON. The operator writes it for the Pods of a Registry; by
 hand it is needed only when the server runs without the operator. Unknown fields are refused.
 
-Secrets are never in the file: it names the files that hold them. \`auth\`, \`logging\`, \`http.hosts\` and the contents
-of every file that is named are taken over while the server runs; a change of anything else needs a restart.
+Secrets are never in the file: it names the files that hold them. A running server takes over changes of \`auth\`,
+\`logging\`, \`limits\`, \`delete\`, \`manifests\`, of \`hosts\`, \`externalURL\`, \`trustedProxies\` and \`warning\` below
+\`http\`, and of the contents of every file that is named. A change of anything else needs a restart, and the log says
+so. What cannot be used is logged with its field and line, and the server goes on with what it has.
 
 \`\`\`yaml
 storage:

@@ -10,6 +10,7 @@ export interface FieldSchema {
   readonly pattern?: unknown;
   readonly format?: unknown;
   readonly minimum?: unknown;
+  readonly exclusiveMinimum?: unknown;
   readonly maximum?: unknown;
   readonly minLength?: unknown;
   readonly maxLength?: unknown;
@@ -20,6 +21,7 @@ export interface FieldSchema {
   readonly items?: unknown;
   readonly additionalProperties?: unknown;
   readonly oneOf?: unknown;
+  readonly anyOf?: unknown;
   readonly 'x-kubernetes-int-or-string'?: unknown;
 }
 
@@ -82,11 +84,16 @@ function typeText(schema: FieldSchema): string {
   if (schema.const !== undefined) return `\`${words(schema.const)}\``;
   if (schema['x-kubernetes-int-or-string'] === true) return 'quantity';
   if (Array.isArray(schema.enum)) return schema.enum.map((value) => `\`${value}\``).join(', ');
+  if (Array.isArray(schema.anyOf)) return alternatives(schema.anyOf);
   switch (schema.type) {
     case 'string':
       return stringText(schema);
     case 'integer':
       return `integer${range(schema.minimum, schema.maximum)}`;
+    case 'number':
+      return typeof schema.exclusiveMinimum === 'number'
+        ? `number (above ${schema.exclusiveMinimum})`
+        : 'number';
     case 'array':
       return `list${range(schema.minItems, schema.maxItems, ' items')} of ${typeText(asSchema(schema.items))}`;
     case 'object':
@@ -94,6 +101,11 @@ function typeText(schema: FieldSchema): string {
     default:
       return words(schema.type);
   }
+}
+
+/** Each kind once: several spellings of a text are one string. */
+function alternatives(schemas: readonly unknown[]): string {
+  return [...new Set(schemas.map((schema) => typeText(asSchema(schema))))].join(' or ');
 }
 
 function stringText({ format, minLength, maxLength }: FieldSchema): string {
