@@ -19,7 +19,7 @@ import { expect, it } from 'vitest';
 import { parseDigest } from '../distribution/digest.ts';
 import { DistributionError } from '../distribution/errors.ts';
 import { parseReference, parseRepositoryName, parseUploadId } from '../distribution/reference.ts';
-import { parseTarget, REPOSITORY_EXTENSION, type Target } from './path.ts';
+import { DISCOVER_EXTENSION, parseTarget, REPOSITORY_EXTENSION, type Target } from './path.ts';
 
 const WORD = oneof(
   stringMatching(/^[a-z0-9]{1,6}(?:[.-][a-z0-9]{1,4}){0,2}$/),
@@ -55,6 +55,9 @@ const TARGET: Arbitrary<readonly [Target, string]> = oneof(
     pair({ kind: 'uploads', repository }, `${repository}/blobs/uploads${slash ? '/' : ''}`),
   ),
   REPOSITORY.map((repository) => pair({ kind: 'tags', repository }, `${repository}/tags/list`)),
+  REPOSITORY.map((repository) =>
+    pair({ kind: 'discover', repository }, `${repository}/${DISCOVER_EXTENSION}`),
+  ),
   REPOSITORY.map((repository) =>
     pair({ kind: 'repository', repository }, `${repository}/${REPOSITORY_EXTENSION}`),
   ),

@@ -30,7 +30,7 @@ const HEAD_END = '\r\n\r\n';
  * @returns undefined while it is not complete
  * @throws AnswerMalformed
  */
-export function parseAnswer(
+function parseAnswer(
   bytes: Buffer,
   { method, ended }: { readonly method: string; readonly ended: boolean },
 ): { readonly answer: RawAnswer; readonly rest: Buffer } | undefined {

@@ -105,7 +105,6 @@ const ENDPOINTS: readonly (readonly [string, (name: string) => string])[] = [
   ['PATCH', (name) => `/v2/${name}/blobs/uploads/${ID}`],
   ['PUT', (name) => `/v2/${name}/blobs/uploads/${ID}?digest=${DIGEST}`],
   ['GET', (name) => `/v2/${name}/referrers/${DIGEST}`],
-  ['DELETE', (name) => `/v2/${name}/_registry-operator/repository`],
 ];
 
 describe('a repository name', () => {
@@ -113,6 +112,14 @@ describe('a repository name', () => {
     for (const [method, target] of ENDPOINTS) {
       expect(`${method} ${await ask(method, target(name))}`).toBe(`${method} 400 NAME_INVALID`);
     }
+  });
+
+  test.each(BAD_NAMES)('with %s has no extension', async (_, name) => {
+    // What begins with an underscore is another extension, which there is not.
+    const refusals = ['400 NAME_INVALID', '404 UNSUPPORTED'];
+
+    expect(refusals).toContain(await ask('DELETE', `/v2/${name}/_registry-operator/repository`));
+    expect(refusals).toContain(await ask('GET', `/v2/${name}/_oci/ext/discover`));
   });
 
   test.each([
