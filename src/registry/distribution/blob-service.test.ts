@@ -134,6 +134,19 @@ describe('a mount whose source does not help', () => {
     expect(await registry.storage.stat(layerLinkKey(OTHER, digest))).toBeUndefined();
   });
 
+  test('is not kept from a repository that comes after many of other people', async () => {
+    const registry = createTestRegistry();
+    for (let count = 0; count < 20; count++) {
+      await pushBlob(registry, 'x', parseRepositoryName(`foreign/${count}`));
+    }
+    await pushBlob(registry, 'x', parseRepositoryName('mine/source'));
+    const mine = { ...call(), mayPull: (name: string) => name.startsWith('mine/') };
+
+    const mounted = await registry.blobs.mount(OTHER, digestOf('x'), undefined, mine);
+
+    expect(mounted).toMatchObject({ digest: digestOf('x') });
+  });
+
   test('takes no repository from which the client may not pull', async () => {
     const registry = createTestRegistry();
     const { digest } = await pushBlob(registry, 'x');
@@ -179,6 +192,18 @@ test('deleting removes the blob from one repository', async () => {
   expect(await refusal(registry.blobs.stat(REPOSITORY, digest, call()))).toBe('BLOB_UNKNOWN 404');
   expect(await refusal(registry.blobs.delete(REPOSITORY, digest, call()))).toBe('BLOB_UNKNOWN 404');
   expect((await contentOf(registry, digest, OTHER)).toString()).toBe('x');
+});
+
+test('a delete leaves the link of a blob whose content is on its way', async () => {
+  const registry = createTestRegistry();
+  const { digest } = await pushBlob(registry, 'x', OTHER);
+  await registry.storage.delete([blobDataKey(digest)]);
+  await registry.storage.put(layerLinkKey(REPOSITORY, digest), Buffer.from(digest));
+
+  expect(await refusal(registry.blobs.delete(REPOSITORY, digest, call()))).toBe('BLOB_UNKNOWN 404');
+
+  await registry.storage.put(blobDataKey(digest), Buffer.from('x'));
+  expect(await registry.blobs.stat(REPOSITORY, digest, call())).toMatchObject({ digest });
 });
 
 test('a link without content, and a damaged link, make no blob', async () => {

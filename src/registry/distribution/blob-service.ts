@@ -86,7 +86,8 @@ export class BlobService {
    * @throws DistributionError BLOB_UNKNOWN
    */
   async delete(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<void> {
-    if ((await this.#storage.stat(layerLinkKey(name, digest), call)) === undefined) throwUnknown(digest);
+    // A link without content may be that of an upload that is about to end, and would be missing afterwards.
+    if ((await this.#find(name, digest, call)) === undefined) throwUnknown(digest);
     await this.#links.unlinkLayer(name, digest, call);
   }
 
@@ -98,9 +99,12 @@ export class BlobService {
     { signal, mayPull = () => true }: MountCall,
   ): AsyncGenerator<RepositoryName> {
     if (from !== undefined) yield from;
-    const noted = await this.#holders.candidates(digest, MAX_SOURCES, { signal });
-    for (const source of noted) {
-      if (source !== from && (source === name || (await mayPull(source)))) yield source;
+    let tried = 0;
+    for (const source of await this.#holders.candidates(digest, MAX_NOTED, { signal })) {
+      if (tried === MAX_TRIED) return;
+      if (source === from || (source !== name && !(await mayPull(source)))) continue;
+      tried++;
+      yield source;
     }
   }
 
@@ -150,8 +154,10 @@ export class BlobService {
   }
 }
 
-/** Entries of repositories that lost the blob otherwise than by us could be many; a comparison removes them. */
-const MAX_SOURCES = 8;
+/** Repositories that are asked for their link: entries of those that lost the blob otherwise than by us could be many. */
+const MAX_TRIED = 8;
+/** Repositories of which it is asked whether the client may pull from them. */
+const MAX_NOTED = 100;
 
 interface FoundBlob {
   readonly descriptor: Descriptor;
