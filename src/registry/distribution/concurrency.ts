@@ -1,3 +1,9 @@
+/** Waits for the end of all, so that nothing is going on any more when a failure is told. @throws the first failure */
+export async function settled(tasks: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(tasks)).find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
 /**
  * Runs `work` on every item, at most `limit` at a time, and stops taking items at the first failure.
  *

@@ -24,13 +24,15 @@ function recordChanges(storage: StorageDriver): string[] {
   return changes;
 }
 
-test('a manifest is linked before its repository is noted, and only once', async () => {
+test('a repository is noted once for all its manifests', async () => {
   const storage = createMemoryDriver();
   const changes = recordChanges(storage);
   const links = new Links(storage, undefined);
 
-  await links.linkRevision(REPOSITORY, DIGEST, call());
-  await links.linkRevision(REPOSITORY, digestOf('y'), call());
+  for (const digest of [DIGEST, digestOf('y')]) {
+    await links.linkRevision(REPOSITORY, digest, call());
+    await links.noteRepository(REPOSITORY, call());
+  }
 
   expect(changes).toEqual([
     `put ${revisionLinkKey(REPOSITORY, DIGEST)}`,

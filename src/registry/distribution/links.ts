@@ -1,6 +1,7 @@
 import type { CallOptions, StorageDriver, StorageKey } from '../storage/driver.ts';
 import { isStorageError } from '../storage/errors.ts';
 import { CatalogIndex } from './catalog-index.ts';
+import { settled } from './concurrency.ts';
 import { algorithmOf, type Digest, isDigest } from './digest.ts';
 import { HolderIndex } from './holder-index.ts';
 import { layerLinkKey, MAX_LINK_BYTES, revisionLinkKey } from './layout.ts';
@@ -63,14 +64,17 @@ export class Links {
     await this.#linkLayer(name, digest, target, call);
   }
 
-  /**
-   * Makes stored content a manifest of the repository, and notes the repository in the index.
-   *
-   * The entry comes after the link: who removes it looks for links afterwards, so that either sees the other,
-   * and what was pushed as a whole is listed. The entry is there nearly always, from the layers.
-   */
+  /** Makes stored content a manifest of the repository, which is noted by {@link noteRepository} then. */
   async linkRevision(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
     await this.write(revisionLinkKey(name, digest), digest, call);
+  }
+
+  /**
+   * Notes in the index that the repository has content. Call it after a manifest has its link: who removes the
+   * entry looks for links afterwards, so that either sees the other, and what was pushed as a whole is listed. The
+   * entry is there nearly always, from the layers.
+   */
+  async noteRepository(name: RepositoryName, call: CallOptions): Promise<void> {
     await this.#catalog.note(name, call);
   }
 
@@ -107,10 +111,4 @@ export class Links {
       return '';
     }
   }
-}
-
-/** Waits for the end of all, so that nothing is written any more when a failure is told. */
-async function settled(tasks: readonly Promise<unknown>[]): Promise<void> {
-  const failed = (await Promise.allSettled(tasks)).find((result) => result.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
 }

@@ -1,6 +1,7 @@
-import type { StorageDriver } from '../storage/driver.ts';
+import type { StorageDriver, StorageKey } from '../storage/driver.ts';
 import { mapConcurrently } from './concurrency.ts';
 import type { Descriptor } from './descriptor.ts';
+import { algorithmOf, type Digest } from './digest.ts';
 import { blobDataKey, layerLinkKey, revisionLinkKey } from './layout.ts';
 import type { Links } from './links.ts';
 import type { ManifestContent, ManifestDescriptor } from './manifest-schema.ts';
@@ -52,9 +53,14 @@ export interface MissingContent {
   readonly required: number;
 }
 
+interface ContentStore {
+  readonly storage: StorageDriver;
+  readonly links: Links;
+}
+
 /** Looks for the required contents in the repository. */
 export async function findMissing(
-  store: { readonly storage: StorageDriver; readonly links: Links },
+  store: ContentStore,
   name: RepositoryName,
   required: readonly RequiredContent[],
   call: ServiceCall,
@@ -67,14 +73,31 @@ export async function findMissing(
       manifest: [revisionLinkKey(name, digest)],
       any: [revisionLinkKey(name, digest), layerLinkKey(name, digest)],
     }[kind];
-    for (const key of keys) {
-      const target = await store.links.resolve(key, digest, call);
-      if (target !== undefined && (await store.storage.stat(blobDataKey(target), call)) !== undefined) return;
-    }
-    missing.push({ mediaType, digest, size });
+    if (!(await isThere(store, digest, keys, call))) missing.push({ mediaType, digest, size });
   });
   const descriptors = missing.slice(0, MAX_REPORTED);
   return { descriptors, more: missing.length >= MAX_REPORTED, required: required.length };
+}
+
+/** Whether one of the links is there, and the content. */
+async function isThere(
+  { storage, links }: ContentStore,
+  digest: Digest,
+  keys: readonly StorageKey[],
+  call: ServiceCall,
+): Promise<boolean> {
+  const has = async (target: Digest): Promise<boolean> =>
+    (await storage.stat(blobDataKey(target), call)) !== undefined;
+  const resolve = (key: StorageKey): Promise<Digest | undefined> => links.resolve(key, digest, call);
+  // A sha256 link can only name its own digest, so the content may be asked for at the same time.
+  if (algorithmOf(digest) === 'sha256') {
+    const [isStored, ...targets] = await Promise.all([has(digest), ...keys.map(resolve)]);
+    return isStored && targets.some((target) => target !== undefined);
+  }
+  for (const target of await Promise.all(keys.map(resolve))) {
+    if (target !== undefined && (await has(target))) return true;
+  }
+  return false;
 }
 
 function* untilFull(

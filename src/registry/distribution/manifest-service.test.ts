@@ -430,6 +430,32 @@ describe('two replicas', () => {
   });
 });
 
+describe('a push that another replica undoes half-way', () => {
+  test('points its tags again to the manifest that it links again', async () => {
+    const storage = createMemoryDriver();
+    const [one, other] = [createTestRegistry(storage), createTestRegistry(storage)];
+    const { digest } = await pushImage(other, 'old');
+    const bytes = imageManifest(await pushBlob(other, '{"salt":""}'), [await pushBlob(other, 'layer ')]);
+    const write = storage.put.bind(storage);
+    let moves = 0;
+    storage.put = async (key, ...rest) => {
+      const result = await write(key, ...rest);
+      if (key === tagCurrentKey(REPOSITORY, parseTag('new')) && moves++ === 0) {
+        await other.manifests.delete(REPOSITORY, digest, call());
+      }
+      return result;
+    };
+
+    await one.manifests.put(REPOSITORY, parseReference('new'), { contentType: OCI_MANIFEST, bytes }, call());
+
+    expect(moves).toBe(2);
+    expect(await other.manifests.stat(REPOSITORY, parseReference('new'), call())).toMatchObject({ digest });
+    expect(await refusal(other.manifests.stat(REPOSITORY, parseReference('old'), call()))).toBe(
+      'MANIFEST_UNKNOWN 404',
+    );
+  });
+});
+
 describe('a damaged store', () => {
   test('hides a tag whose link is empty or no digest', async () => {
     const registry = createTestRegistry();

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 
 import type { StorageDriver } from '../storage/driver.ts';
 import { ByteCache } from './byte-cache.ts';
-import { mapConcurrently } from './concurrency.ts';
+import { mapConcurrently, settled } from './concurrency.ts';
 import type { Descriptor } from './descriptor.ts';
 import { algorithmOf, type Digest, parseDigest } from './digest.ts';
 import { DistributionError } from './errors.ts';
@@ -111,16 +111,23 @@ export class ManifestService {
     const { bytes } = pushed;
     const digest = digestFor(reference, bytes);
     const { mediaType, content } = parseManifest(bytes, pushed.contentType);
-    const missing = await this.#findMissing(name, requiredContent(content), call);
+    const key = blobDataKey(digest);
+    const [missing, stored] = await Promise.all([
+      this.#findMissing(name, requiredContent(content), call),
+      this.#storage.stat(key, call),
+    ]);
     if (missing !== undefined && pushed.allowSparse !== true) throw incomplete(missing);
 
     // Each step makes the next one valid: nobody sees a tag or a revision without its content.
-    const key = blobDataKey(digest);
-    const stored = await this.#storage.stat(key, call);
     if (stored?.size !== bytes.byteLength) await this.#storage.put(key, bytes, call);
     const { subject } = content;
     const tags = [...(reference.kind === 'tag' ? [reference.tag] : []), ...(pushed.tags ?? [])];
-    await this.#changing.run(`${name}@${digest}`, () => this.#publish(name, { digest, subject, tags }, call));
+    const publish = async (): Promise<void> => this.#publish(name, { digest, subject, tags }, call);
+    await this.#changing.run(`${name}@${digest}`, async () => {
+      await publish();
+      // Another replica may have deleted the manifest meanwhile; its push is acknowledged last, so it stays.
+      if ((await this.#storage.stat(revisionLinkKey(name, digest), call)) === undefined) await publish();
+    });
 
     const descriptor = { mediaType, digest, size: bytes.byteLength };
     return { ...descriptor, ...(subject && { subject }), ...(missing && { missing }) };
@@ -157,10 +164,12 @@ export class ManifestService {
       await this.#links.linkRevision(name, digest, call);
       if (subject !== undefined) await this.#referrers.add(name, { subject, referrer: digest }, call);
     };
-    await link();
-    await mapConcurrently(tags, CONCURRENCY, (tag) => this.#tags.point(name, tag, digest, call));
-    // Another replica may have deleted the manifest meanwhile; its push was acknowledged last, so it stays.
-    if ((await this.#storage.stat(revisionLinkKey(name, digest), call)) === undefined) await link();
+    const linked = link();
+    const point = (tag: Tag): Promise<void> => this.#tags.point(name, tag, digest, { ...call, linked });
+    await settled([
+      linked.then(() => this.#links.noteRepository(name, call)),
+      mapConcurrently(tags, CONCURRENCY, point),
+    ]);
   }
 
   /** What the index of referrers knows of the manifest; undefined as well when it cannot be read. */
@@ -191,11 +200,16 @@ export class ManifestService {
 
   /** The manifest, when the repository has it: the storage is asked for the link every time. */
   async #load(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<StoredManifest | undefined> {
-    const target = await this.#store.resolve(name, digest, call);
+    const mayPeek = algorithmOf(digest) === 'sha256' && this.#cache.get(digest) === undefined;
+    const [target, peeked] = await Promise.all([
+      this.#store.resolve(name, digest, call),
+      // Such a link can only name its own digest, so the content may be asked for at the same time.
+      mayPeek ? this.#store.peek(digest, call) : undefined,
+    ]);
     if (target === undefined) return undefined;
     const cached = this.#cache.get(target);
     if (cached !== undefined) return cached;
-    const bytes = await this.#store.read(name, target, call);
+    const bytes = peeked ?? (await this.#store.read(name, target, call));
     const mediaType = bytes && this.#typeOf(name, digest, bytes);
     if (bytes === undefined || mediaType === undefined) return undefined;
     const manifest = { mediaType, bytes };

@@ -12,6 +12,9 @@ const MAX_STORED_MANIFEST_BYTES = 64 << 20;
 /** Longer ones are rare, and are read one after the other, so that a few of them do not take all the memory. */
 const MANY_AT_A_TIME_BYTES = 4 << 20;
 
+/** What may be read in vain. Nearly all manifests are shorter. */
+const MAX_PEEKED_BYTES = 256 << 10;
+
 /** Reads the manifests of repositories from the storage, whatever server has written them. */
 export class ManifestStore {
   readonly #storage: StorageDriver;
@@ -48,6 +51,20 @@ export class ManifestStore {
       this.#logger?.warn({ repository: name, digest: target, bound }, 'a manifest is too long to be served');
     }
     return undefined;
+  }
+
+  /**
+   * The content before it is known whether the repository has it, for who looks for the link at the same time.
+   *
+   * @returns undefined when there is none, or it is long; {@link read} tells more
+   */
+  async peek(digest: Digest, call: CallOptions): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#storage.get(blobDataKey(digest), MAX_PEEKED_BYTES, call);
+    } catch (error) {
+      if (isStorageError(error, 'TOO_LARGE')) return undefined;
+      throw error;
+    }
   }
 
   async #get(key: ReturnType<typeof blobDataKey>, call: CallOptions): Promise<Uint8Array | undefined> {

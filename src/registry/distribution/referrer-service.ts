@@ -73,12 +73,15 @@ export class ReferrerService {
     const limit = pageLimit(request);
     const page = new PageBuilder(limit, request.artifactTypes);
     if (limit === 0) return page.end();
-    if (!(await this.#index.isComplete(name, call))) await this.#index.rebuild(name, call);
-    const listed = await this.#fallback.list(name, subject, call);
-    const candidates = merge(
-      this.#index.entries(name, subject, request.last, call),
-      after(listed, request.last),
-    );
+    // All are asked for at the same time: the index is complete nearly always.
+    const early = begun(this.#index.entries(name, subject, request.last, call));
+    const [isComplete, listed] = await Promise.all([
+      this.#index.isComplete(name, call),
+      this.#fallback.list(name, subject, call),
+    ]);
+    if (!isComplete) await this.#index.rebuild(name, call);
+    const entries = isComplete ? early : this.#index.entries(name, subject, request.last, call);
+    const candidates = merge(entries, after(listed, request.last));
     const work = (digest: Digest): Promise<Found> => this.#look(name, subject, digest, call);
     for await (const found of mapInOrder(candidates, CONCURRENCY, work)) {
       if (!page.take(found)) return page.end();
@@ -160,6 +163,17 @@ class PageBuilder {
 
 function after(sorted: readonly Digest[], last: Digest | undefined): readonly Digest[] {
   return last === undefined ? sorted : sorted.filter((digest) => digest > last);
+}
+
+/** The same sequence, whose first item is being fetched already. A failure is told to who takes the item. */
+function begun<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
+  const first = source.next();
+  first.catch(() => undefined);
+  return rest();
+
+  async function* rest(): AsyncGenerator<T> {
+    for (let next = await first; next.done !== true; next = await source.next()) yield next.value;
+  }
 }
 
 /** Two ordered sequences as one, what is in both once. */

@@ -49,12 +49,20 @@ export class Tags {
   /**
    * Points the tag to a manifest that exists. The history is written before the tag moves. Of a new tag it comes
    * second: whoever died between the two would leave a tag that is listed and points to nothing.
+   *
+   * @param call `linked` resolves when the manifest has its link, and nothing is written before
    */
-  async point(name: RepositoryName, tag: Tag, digest: Digest, call: CallOptions): Promise<void> {
+  async point(
+    name: RepositoryName,
+    tag: Tag,
+    digest: Digest,
+    call: CallOptions & { readonly linked?: Promise<void> },
+  ): Promise<void> {
     const current = tagCurrentKey(name, tag);
     const steps = [tagIndexKey(name, tag, digest), current];
     await this.#moving.run(`${name}:${tag}`, async () => {
-      const isNew = (await this.#storage.stat(current, call)) === undefined;
+      const [found] = await Promise.all([this.#storage.stat(current, call), call.linked]);
+      const isNew = found === undefined;
       for (const key of isNew ? steps.toReversed() : steps) await this.#links.write(key, digest, call);
     });
   }
@@ -67,8 +75,9 @@ export class Tags {
    */
   async delete(name: RepositoryName, tag: Tag, call: CallOptions): Promise<boolean> {
     return this.#moving.run(`${name}:${tag}`, async () => {
-      if (!(await this.#exists(name, tag, call))) return false;
-      await this.#deleteHistory(name, tag, await this.#history(name, tag, call), call);
+      const found = await this.#keys(name, tag, call);
+      if (found.length === 0) return false;
+      await this.#deleteHistory(name, tag, withoutCurrent(found), call);
       await this.#storage.delete([tagCurrentKey(name, tag)], call);
       const rest = await this.#keys(name, tag, call);
       if (!rest.includes(CURRENT)) await this.#deleteHistory(name, tag, rest, call);
@@ -127,7 +136,7 @@ export class Tags {
 
   /** What the tag has besides its target: an entry for all that it ever pointed to. Relative to its prefix. */
   async #history(name: RepositoryName, tag: Tag, call: CallOptions): Promise<string[]> {
-    return (await this.#keys(name, tag, call)).filter((key) => key !== CURRENT);
+    return withoutCurrent(await this.#keys(name, tag, call));
   }
 
   /** Everything that the tag has, relative to its prefix. */
@@ -149,6 +158,7 @@ export class Tags {
     keys: readonly string[],
     call: CallOptions,
   ): Promise<void> {
+    if (keys.length === 0) return;
     const prefix = tagPrefix(name, tag);
     await this.#storage.delete(
       keys.map((key) => listedKey(prefix, key)),
@@ -177,6 +187,10 @@ export class Tags {
     const { entries } = await this.#storage.list(tagPrefix(name, tag), { ...call, limit: 1 });
     return entries.length > 0;
   }
+}
+
+function withoutCurrent(keys: readonly string[]): string[] {
+  return keys.filter((key) => key !== CURRENT);
 }
 
 /** `index/<algorithm>/<hex>/link` */
