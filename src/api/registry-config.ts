@@ -110,7 +110,9 @@ const HttpConfig = z.strictObject({
     .int()
     .min(1 << 20)
     .optional()
-    .describe('Bound of all stream buffers; default a quarter of the cgroup memory limit, at most 128 MiB.'),
+    .describe(
+      'Bound of all stream buffers, half for pulls and half for pushes; default a quarter of the cgroup memory limit, at most 128 MiB. A pull beyond it gets 32 KiB, a push smaller buffers.',
+    ),
   drainSeconds: z.int().min(0).max(3600).default(25).describe('Time that running requests get at SIGTERM.'),
 });
 
@@ -199,7 +201,9 @@ export const LimitsConfig = z.strictObject({
     .min(1)
     .max(3600)
     .default(120)
-    .describe('A request whose body brings no byte for so long is answered 408, and its connection closed.'),
+    .describe(
+      'A request whose body brings no byte for so long is answered 408, and its connection closed; one on which the client takes nothing of an answer for so long is cut off.',
+    ),
   minBodyBytesPerSecond: z
     .int()
     .min(0)

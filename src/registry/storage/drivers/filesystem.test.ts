@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   type FileHandle,
   mkdir,
@@ -335,6 +336,31 @@ describe('reading', () => {
     );
 
     expect(new Set(sizes)).toEqual(new Set([bytes.length]));
+  });
+
+  test('waits for nobody who takes nothing, and goes on in large steps when there is room again', async () => {
+    const bytes = randomBytes(3_000_000);
+    await driver.put(BLOB, bytes);
+    const stalled = await Promise.all(Array.from({ length: 20 }, () => driver.open(BLOB)));
+    for (const reader of stalled) await reader?.read();
+    const reader = await driver.open(BLOB);
+    const views: Uint8Array[] = [];
+    const take = async () => {
+      const view = await reader?.read();
+      // Copied as late as the reader allows: two reads later the view is void.
+      if (view) views.push(view);
+      if (views.length > 1) views[views.length - 2] = Buffer.from(views.at(-2) ?? []);
+      return view?.length;
+    };
+
+    const steps = [await take(), await take(), await take()];
+    for (const other of stalled) await other?.close();
+    for (let step = await take(); step !== undefined; step = await take()) steps.push(step);
+    await reader?.close();
+
+    expect(steps.slice(0, 3)).toEqual([16_384, 16_384, 16_384]);
+    expect(Math.max(...steps.slice(3).map(Number))).toBeGreaterThanOrEqual(65_536);
+    expect(Buffer.concat(views).equals(bytes)).toBe(true);
   });
 
   test('says that an object ended early when its file was cut', async () => {

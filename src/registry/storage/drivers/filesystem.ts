@@ -149,7 +149,7 @@ class FilesystemDriver implements StorageDriver {
     }
     const size = end - start + 1;
     if (size > SMALL_BYTES)
-      return FileReader.create({ fd: file.fd, start, size }, this.#options.buffers, signal);
+      return new FileReader({ fd: file.fd, start, size }, this.#options.buffers, signal);
     try {
       const bytes = Buffer.allocUnsafe(size);
       await readFully(file.fd, bytes, start);

@@ -9,6 +9,9 @@ const KIB = 1024;
 /** Objects up to this size are read at once into a buffer of their own. */
 export const SMALL_BYTES = 64 * KIB;
 
+/** Size of each of the two buffers of a stream for which the pool has no room. */
+const OWN_VIEW_BYTES = 16 * KIB;
+
 /**
  * Size of each of the two buffers of a new stream. Large reads halve the cost per byte, but with hundreds of
  * streams the memory counts more, and nobody may take more than a quarter of what is left.
@@ -74,41 +77,41 @@ export interface FileSlice {
   readonly size: number;
 }
 
-/** Positional reads into two halves of one pooled buffer, in turn: while one is being sent the other is filled. */
+/**
+ * Positional reads into two halves of one buffer, in turn: while one is being sent the other is filled.
+ *
+ * The buffer is one of the pool. Where that has no room the reader begins with a small one of its own, and takes a
+ * pooled one as soon as there is room: those who hold the pool may be clients that take nothing, and nobody waits for
+ * them.
+ */
 export class FileReader implements ByteReader {
   readonly size: number;
   readonly #slice: FileSlice;
   readonly #pool: BufferPool;
-  readonly #buffer: Buffer;
   readonly #signal: AbortSignal | undefined;
+  #buffer: Buffer;
+  #isPooled: boolean;
   #done = 0;
   #second = false;
   #reading: Promise<number> | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(slice: FileSlice, pool: BufferPool, buffer: Buffer, signal?: AbortSignal) {
+  /** Owns the descriptor from now on. */
+  constructor(slice: FileSlice, pool: BufferPool, signal?: AbortSignal) {
     this.size = slice.size;
     this.#slice = slice;
     this.#pool = pool;
-    this.#buffer = buffer;
     this.#signal = signal;
-  }
-
-  /** Waits for a buffer. Owns the descriptor from now on, also when it throws. */
-  static async create(slice: FileSlice, pool: BufferPool, signal?: AbortSignal): Promise<FileReader> {
-    try {
-      const buffer = await pool.acquire(2 * viewBytes(pool), { signal });
-      return new FileReader(slice, pool, buffer, signal);
-    } catch (error) {
-      await closeQuietly(slice.fd);
-      throw error;
-    }
+    const pooled = pool.tryAcquire(2 * viewBytes(pool));
+    this.#isPooled = pooled !== undefined;
+    this.#buffer = pooled ?? Buffer.allocUnsafeSlow(2 * OWN_VIEW_BYTES);
   }
 
   async read(): Promise<Uint8Array | undefined> {
     this.#signal?.throwIfAborted();
     const left = this.size - this.#done;
     if (this.#closed !== undefined || left === 0) return undefined;
+    if (!this.#isPooled) this.#askPool();
     const half = this.#buffer.length / 2;
     const from = this.#second ? half : 0;
     const target = this.#buffer.subarray(from, from + Math.min(half, left));
@@ -122,6 +125,15 @@ export class FileReader implements ByteReader {
   close(): Promise<void> {
     this.#closed ??= this.#release();
     return this.#closed;
+  }
+
+  /** The small buffer is left to whoever still sends from it. */
+  #askPool(): void {
+    const pooled = this.#pool.tryAcquire(2 * viewBytes(this.#pool));
+    if (pooled === undefined) return;
+    this.#buffer = pooled;
+    this.#isPooled = true;
+    this.#second = false;
   }
 
   async #fill(target: Uint8Array): Promise<number> {
@@ -138,7 +150,7 @@ export class FileReader implements ByteReader {
   async #release(): Promise<void> {
     // The kernel may still be writing into the buffer.
     await this.#reading?.catch(() => 0);
-    this.#pool.release(this.#buffer);
+    if (this.#isPooled) this.#pool.release(this.#buffer);
     await closeQuietly(this.#slice.fd);
   }
 }

@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
+import { sha256 } from './content.ts';
+import { untilRunning } from './slow-client.ts';
+
+const MIB = 1 << 20;
+/** More than the buffers of two sockets hold. */
+const BLOB = randomBytes(16 * MIB);
+const PATH = `/v2/a/blobs/${sha256(BLOB)}`;
+
+let folder: string;
+const cleanups: (() => Promise<void>)[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'registry-'));
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+  await rm(folder, { recursive: true });
+});
+
+/** A server that has the blob. */
+async function start(config: Partial<RegistryConfigInput>): Promise<TestRegistry> {
+  const registry = await startRegistry({
+    folder,
+    config: {
+      storage: { driver: 'filesystem', rootDirectory: join(folder, 'data'), sync: 'Never' },
+      auth: { anonymous: 'PullPush' },
+      logging: { requests: 'None' },
+      ...config,
+    },
+  });
+  cleanups.push(() => registry.process.stop());
+  const pushed = await registry.call(`/v2/a/blobs/uploads/?digest=${sha256(BLOB)}`, {
+    method: 'POST',
+    body: BLOB,
+  });
+  expect(pushed.status).toBe(201);
+  return registry;
+}
+
+/** A client that asks and takes nothing of the answers. */
+async function stall(registry: TestRegistry, ...paths: string[]): Promise<Socket> {
+  const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
+  socket.on('error', () => undefined);
+  cleanups.push(async () => void socket.destroy());
+  await once(socket, 'connect');
+  socket.pause();
+  socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''));
+  return socket;
+}
+
+it('lets a client pull while 200 others have asked for a blob and take nothing of it', async () => {
+  const registry = await start({ http: { bufferBytes: MIB } });
+  await Promise.all(Array.from({ length: 200 }, () => stall(registry, PATH)));
+  await untilRunning(registry, 'blob', 200);
+
+  const answer = await registry.call(PATH);
+
+  expect(answer.body.equals(BLOB)).toBe(true);
+}, 60_000);
