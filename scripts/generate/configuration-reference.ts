@@ -14,8 +14,9 @@ export function configurationReference(): GeneratedFile {
 
 const INTRODUCTION = `# Configuration of the registry server
 
-\`registry serve --config FILE\` reads this file as YAML or JSON. The operator writes it for the Pods of a Registry; by
-hand it is needed only when the server runs without the operator. Unknown fields are refused.
+\`registry serve --config FILE\` reads this file as YAML or JSON. The operator writes it for the Pods of a Registry, which
+have the defaults for whatever [a Registry has no field for](operations.md#settings-that-a-registry-does-not-have-yet);
+by hand it is needed only when the server runs without the operator. Unknown fields are refused.
 
 Secrets are never in the file: it names the files that hold them. A running server takes over changes of \`auth\`,
 \`logging\`, \`limits\`, \`delete\`, \`manifests\`, of \`hosts\`, \`externalURL\`, \`trustedProxies\` and \`warning\` below
