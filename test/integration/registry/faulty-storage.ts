@@ -41,8 +41,7 @@ export function withFault(inner: StorageDriver, fault: Fault, at: number): Fault
     calls += 1;
     if (calls > at && isCrash(fault)) throw unavailable(operation);
     if (calls !== at) return effect();
-    const isWithout =
-      fault === 'fails' ? !ENDINGS.has(operation) : fault === 'is the last, without effect';
+    const isWithout = fault === 'fails' ? !ENDINGS.has(operation) : fault === 'is the last, without effect';
     const result = isWithout ? undefined : await effect();
     // A driver that cannot open a session keeps nothing of it.
     if (isSession(result) && !isCrash(fault)) await result.suspend();

@@ -162,9 +162,13 @@ async function recover(
   const faulty = createTestRegistry(storage);
   const healthy = createTestRegistry(other);
   const id = await push.begin(healthy);
-  expect(await outcomeOf(push.finish(faulty, id, digest)), `when ${title}`).toMatch(/^(accepted|UNAVAILABLE)$/);
+  expect(await outcomeOf(push.finish(faulty, id, digest)), `when ${title}`).toMatch(
+    /^(accepted|UNAVAILABLE)$/,
+  );
 
-  expect(await outcomeOf(push.finish(isSame ? faulty : healthy, id, digest)), `when ${title}`).toBe('accepted');
+  expect(await outcomeOf(push.finish(isSame ? faulty : healthy, id, digest)), `when ${title}`).toBe(
+    'accepted',
+  );
 
   await expectWhole(healthy, push);
   await healthy.uploads.purge(new Date('2100-01-01T00:00:00Z'), call());
