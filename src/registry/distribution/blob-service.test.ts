@@ -63,6 +63,21 @@ test('a sha512 blob is stored below its sha256 and found by both', async () => {
   expect(await refusal(registry.blobs.stat(REPOSITORY, digest, call()))).toBe('BLOB_UNKNOWN 404');
 });
 
+test('a delete takes away the digest that it names, and none that an image may use', async () => {
+  const registry = createTestRegistry();
+  const [sha256, sha512] = [digestOf('x'), digestOf('x', 'sha512')];
+  const seen = async (): Promise<string[]> =>
+    Promise.all([sha256, sha512].map((digest) => refusal(registry.blobs.stat(REPOSITORY, digest, call()))));
+  await registry.uploads.push(REPOSITORY, sha512, bodyOf('x'), call());
+
+  await registry.blobs.delete(REPOSITORY, sha512, call());
+  expect(await seen()).toEqual(['accepted', 'BLOB_UNKNOWN 404']);
+
+  await registry.uploads.push(REPOSITORY, sha512, bodyOf('x'), call());
+  await registry.blobs.delete(REPOSITORY, sha256, call());
+  expect(await seen()).toEqual(['BLOB_UNKNOWN 404', 'accepted']);
+});
+
 test('a sha512 blob that is stored below its sha512 is found too', async () => {
   const registry = createTestRegistry();
   const digest = digestOf('x', 'sha512');

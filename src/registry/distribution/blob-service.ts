@@ -83,6 +83,10 @@ export class BlobService {
   /**
    * Removes the blob from this repository. The content stays for others, and for a garbage collection.
    *
+   * Only the digest that is named goes, as with distribution. A blob that was pushed by its sha512 has a link by its
+   * sha256 too, without which distribution does not serve it. Nothing tells whether somebody else pushed it by that
+   * one, and an image would lack a layer if it went: what nothing refers to is for a garbage collection.
+   *
    * @throws DistributionError BLOB_UNKNOWN
    */
   async delete(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<void> {
