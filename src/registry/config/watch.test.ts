@@ -151,7 +151,8 @@ describe('ConfigWatcher', () => {
     await write({ http: { drainSeconds: 1 } });
     await watcher.check();
 
-    expect(lines.join('')).toContain('a changed setting needs a restart');
+    const warning = lines.find((line) => line.includes('a changed setting needs a restart')) ?? '{}';
+    expect(JSON.parse(warning)).toMatchObject({ level: 'warn', fields: ['http.drainSeconds'] });
   });
 
   it('tells once that the file is gone', async () => {

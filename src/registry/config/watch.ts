@@ -165,8 +165,12 @@ export class ConfigWatcher {
   }
 
   #warnOfRestart(before: RegistryConfig, next: RegistryConfig): void {
-    if (stableStringify(restartSettings(before)) === stableStringify(restartSettings(next))) return;
-    this.#options.logger.warn({ source: this.#options.source.name }, 'a changed setting needs a restart');
+    const fields = differences(restartSettings(before), restartSettings(next));
+    if (fields.length === 0) return;
+    this.#options.logger.warn(
+      { source: this.#options.source.name, fields },
+      'a changed setting needs a restart',
+    );
   }
 
   #watchFolders(): void {
@@ -196,4 +200,16 @@ export class ConfigWatcher {
     }, this.#options.debounceMs);
     this.#debounce.unref();
   }
+}
+
+/** The fields that differ, such as `http.drainSeconds`; one that only one side has is not looked into. */
+function differences(before: unknown, next: unknown, path: readonly string[] = []): string[] {
+  if (stableStringify(before) === stableStringify(next)) return [];
+  if (!isObject(before) || !isObject(next)) return [path.join('.')];
+  const names = new Set([...Object.keys(before), ...Object.keys(next)]);
+  return [...names].flatMap((name) => differences(before[name], next[name], [...path, name]));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
