@@ -11,19 +11,13 @@ import { fuzz, type FuzzReport } from './run.ts';
  * Ends with status 1 and the bytes that did it when there is a 5xx that is no limit, an answer that is no HTTP, a crash,
  * memory without a bound, an event loop that stands still, or content that was acknowledged and is not there.
  */
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string', default: '10' },
-      seed: { type: 'string', default: String(Date.now() % 2 ** 32) },
-      clients: { type: 'string', default: '12' },
-    },
-  });
-  const [minutes, seed, clients] = [Number(values.minutes), Number(values.seed), Number(values.clients)];
-  if (![minutes, seed, clients].every((value) => Number.isFinite(value) && value > 0)) {
-    console.error('--minutes, --seed and --clients must be numbers above zero');
+async function main(args: readonly string[]): Promise<number> {
+  const options = optionsOf(args);
+  if (options === undefined) {
+    console.error('usage: npm run fuzz -- [--minutes N] [--seed N] [--clients N], all above zero');
     return 2;
   }
+  const { minutes, seed, clients } = options;
   console.log(`seed ${seed}, ${minutes} minutes, ${clients} clients`);
   const seconds = minutes * 60;
   for (const [secured, share] of [
@@ -36,6 +30,25 @@ async function main(): Promise<number> {
     if (report.failures.length > 0) return 1;
   }
   return 0;
+}
+
+/** @returns undefined when they cannot be understood */
+function optionsOf(args: readonly string[]): { minutes: number; seed: number; clients: number } | undefined {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        minutes: { type: 'string', default: '10' },
+        seed: { type: 'string', default: String(Date.now() % 2 ** 32) },
+        clients: { type: 'string', default: '12' },
+      },
+    });
+    const [minutes, seed, clients] = [Number(values.minutes), Number(values.seed), Number(values.clients)];
+    const valid = [minutes, seed, clients].every((value) => Number.isFinite(value) && value > 0);
+    return valid ? { minutes, seed, clients } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function printProgress(results: { requests: number }, vitals: { maxRss: number; maxLatency: number }): void {
@@ -56,4 +69,4 @@ function printReport(report: FuzzReport): void {
   for (const failure of report.failures.slice(0, 5)) console.log(`\nFAILED: ${reproducer(failure)}`);
 }
 
-process.exitCode = await main();
+process.exitCode = await main(process.argv.slice(2));
