@@ -18,7 +18,12 @@ import { RequestLimits } from './http/hooks/limits.ts';
 import { countEnd, countStart } from './http/hooks/metrics.ts';
 import { beginExchange, introduce, matchExchange } from './http/hooks/request-context.ts';
 import { checkNamespace } from './http/namespace.ts';
-import { createNodeServer, type HeadLimits, type KeyPair, type NodeServer } from './http/node-server.ts';
+import {
+  createNodeServer,
+  type ConnectionLimits,
+  type KeyPair,
+  type NodeServer,
+} from './http/node-server.ts';
 import type { Endpoints } from './http/router.ts';
 import { baseEndpoint } from './http/routes/base.ts';
 import { blobEndpoint } from './http/routes/blobs.ts';
@@ -54,7 +59,7 @@ export interface AppDependencies {
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>;
   readonly newId: () => string;
   readonly state: Readonly<AppState>;
-  readonly heads: HeadLimits;
+  readonly connectionLimits: ConnectionLimits;
   /** Serves TLS with it; plain HTTP without. */
   readonly keyPair?: KeyPair;
 }

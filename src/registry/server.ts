@@ -12,7 +12,14 @@ import type { LoadedCertificate } from './config/tls.ts';
 import { ConfigWatcher, type ReloadTargets } from './config/watch.ts';
 import { createDependencies, type Dependencies } from './dependencies.ts';
 import { drain } from './http/drain.ts';
-import { type HeadLimits, type KeyPair, listen, ListenFailed, secureOptions } from './http/node-server.ts';
+import {
+  type ConnectionLimits,
+  type KeyPair,
+  limitConnections,
+  listen,
+  ListenFailed,
+  secureOptions,
+} from './http/node-server.ts';
 import { httpSettings } from './http/settings.ts';
 import type { RegistryMetrics } from './metrics.ts';
 
@@ -64,7 +71,7 @@ export class RegistryServer {
         ...dependencies,
         newId: randomUUID,
         state,
-        heads: headLimitsOf(snapshot.config),
+        connectionLimits: connectionLimitsOf(snapshot.config),
         ...(certificate ? { keyPair: keyPairOf(certificate, snapshot.config) } : {}),
       });
       const server = new RegistryServer(options, { dependencies, app, state, certificate });
@@ -190,7 +197,7 @@ export class RegistryServer {
       },
       settings: (config) => {
         this.#state.settings = httpSettings(config);
-        this.#app.server.headersTimeout = headLimitsOf(config).milliseconds;
+        limitConnections(this.#app.server, connectionLimitsOf(config));
       },
       failed: (field) => metrics.reloadFailed(field),
     };
@@ -228,8 +235,12 @@ export function levelOf({ level }: RegistryConfig['logging']): LogLevel {
   return levels[level];
 }
 
-function headLimitsOf({ http, limits }: RegistryConfig): HeadLimits {
-  return { bytes: http.maxHeaderBytes, milliseconds: limits.headerSeconds * 1000 };
+function connectionLimitsOf({ http, limits }: RegistryConfig): ConnectionLimits {
+  return {
+    headBytes: http.maxHeaderBytes,
+    headMilliseconds: limits.headerSeconds * 1000,
+    idleMilliseconds: limits.bodyIdleSeconds * 1000,
+  };
 }
 
 function keyPairOf({ certificate, key }: LoadedCertificate, { http }: RegistryConfig): KeyPair {

@@ -18,7 +18,7 @@ export interface StreamHead {
  *
  * A small blob is copied and leaves with the head. A failure before the first byte is thrown, and can still be
  * answered. Later ones end the connection, because the client must not take a short body for a whole one; they are
- * kept in `exchange.failure`. So does a client that takes nothing for `limits.bodyIdleSeconds`.
+ * kept in `exchange.failure`.
  */
 export async function streamBlob(exchange: Exchange, head: StreamHead, reader: ByteReader): Promise<void> {
   try {
@@ -45,7 +45,6 @@ async function send(
   try {
     await settleBody(exchange);
     if (exchange.clientGone) throw new ClientGone();
-    response.socket?.setTimeout(exchange.limits.bodyIdleSeconds * 1000);
     response.writeHead(status, headersOf(exchange, headers));
     await sendViews(exchange, reader, first);
     await end(response);

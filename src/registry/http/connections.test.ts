@@ -19,6 +19,7 @@ class TestSocket extends Socket {
 function setUp() {
   const clock = new VirtualClock();
   const connections = new Connections(() => clock.monotonic());
+  const begun: ServerResponse[] = [];
   const open = (): TestSocket => {
     const socket = new TestSocket();
     connections.accepted(socket);
@@ -30,10 +31,10 @@ function setUp() {
     const message = new IncomingMessage(socket);
     Object.assign(message, { httpVersionMajor: 1, httpVersionMinor: 1 });
     const response = new ServerResponse(message);
-    connections.begin(message, response);
+    connections.begin(message, response, () => begun.push(response));
     return response;
   };
-  return { clock, connections, open, request };
+  return { begun, clock, connections, open, request };
 }
 
 describe('Connections', () => {
@@ -66,6 +67,20 @@ describe('Connections', () => {
     clock.stall(500);
     connections.closeQuiet();
     expect(socket.destroyed).toBe(true);
+  });
+
+  it('have one request under way, and begin the next when its answer has ended', () => {
+    const { begun, open, request } = setUp();
+    const socket = open();
+    const [first, second, third] = [request(socket), request(socket), request(socket)];
+
+    expect(begun).toEqual([first]);
+    first.emit('close');
+    expect(begun).toEqual([first, second]);
+    socket.destroy();
+    second.emit('close');
+    third.emit('close');
+    expect(begun).toEqual([first, second]);
   });
 
   it('are left open longer when a request has begun to arrive', () => {

@@ -5,8 +5,10 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../shared/clock.ts';
 
 interface Connection {
-  /** Answers that have not ended. */
+  /** Answers that have not ended, in the order of their requests. */
   readonly answers: Set<ServerResponse>;
+  /** Begin the requests that have come before the answer of another one had ended. */
+  readonly waiting: (() => void)[];
   /** Bytes that had arrived at the end of the last answer; more of them are a request that is on its way. */
   settledBytes: number;
   /** Milliseconds on the monotonic clock at which something was last known to happen. */
@@ -60,12 +62,20 @@ export class Connections {
 
   /** Requests can come: at once, or after the handshake of TLS. */
   opened(socket: Socket): void {
-    this.#open.set(socket, { answers: new Set(), settledBytes: 0, busyAt: this.#now() });
+    this.#open.set(socket, { answers: new Set(), waiting: [], settledBytes: 0, busyAt: this.#now() });
     socket.once('close', () => this.#open.delete(socket));
   }
 
-  /** A request has come; its connection is busy until the answer has ended. */
-  begin({ socket }: Pick<IncomingMessage, 'socket'>, response: ServerResponse): void {
+  /**
+   * A request has come; its connection is busy until the answer has ended.
+   *
+   * One connection has one request under way: hundreds of them fit into one packet, and would take the places of as
+   * many clients for answers that are sent one after the other anyway. After an answer that ends the connection
+   * nothing more is done, since nobody could be told.
+   *
+   * @param run begins it
+   */
+  begin({ socket }: Pick<IncomingMessage, 'socket'>, response: ServerResponse, run: () => void): void {
     const connection = this.#open.get(socket);
     if (!connection) return;
     connection.answers.add(response);
@@ -74,7 +84,28 @@ export class Connections {
       connection.answers.delete(response);
       connection.settledBytes = socket.bytesRead;
       connection.busyAt = this.#now();
+      if (socket.writable) connection.waiting.shift()?.();
     });
+    if (connection.answers.size === 1) run();
+    else connection.waiting.push(run);
+  }
+
+  /**
+   * Whether it is the client that is waited for, to take an answer or to send another request. For the first one there
+   * is a time of its own, that of heads.
+   */
+  isIdle(socket: Socket): boolean {
+    const { answers, settledBytes } = this.#open.get(socket) ?? {};
+    return socket.writableLength > 0 || (answers?.size === 0 && settledBytes !== 0);
+  }
+
+  /**
+   * Whether an answer can be sent to something that is no request, or no end of one: nothing of another answer is on
+   * its way, and the client would not take it for that to another request.
+   */
+  canRefuse(socket: Socket): boolean {
+    const [answer, ...others] = this.#open.get(socket)?.answers ?? [];
+    return answer === undefined || (others.length === 0 && !answer.headersSent && !answer.req.complete);
   }
 
   /**

@@ -27,11 +27,14 @@ export interface KeyPair {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
 }
 
-/** What the head of a request may be. */
-export interface HeadLimits {
-  readonly bytes: number;
+/** What a connection may be. */
+export interface ConnectionLimits {
+  /** Longest head of a request; of a server that runs it cannot be changed. */
+  readonly headBytes: number;
   /** Time from the begin of a connection, or from the first byte of a later request, to the end of the head. */
-  readonly milliseconds: number;
+  readonly headMilliseconds: number;
+  /** Time in which a client may take nothing of an answer. */
+  readonly idleMilliseconds: number;
 }
 
 /** Bodies have limits of their own (`paced-body.ts`). */
@@ -52,21 +55,37 @@ const TLS_OPTIONS = { ALPNProtocols: ['http/1.1'], handshakeTimeout: 10_000 };
  */
 export function createNodeServer(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
-  { keyPair, heads }: { readonly keyPair?: KeyPair; readonly heads: HeadLimits },
+  { keyPair, connectionLimits }: { readonly keyPair?: KeyPair; readonly connectionLimits: ConnectionLimits },
 ): NodeServer {
-  const options = { ...OPTIONS, maxHeaderSize: heads.bytes, headersTimeout: heads.milliseconds };
+  const options = { ...OPTIONS, maxHeaderSize: connectionLimits.headBytes };
   const server = keyPair
     ? createHttpsServer({ ...options, ...TLS_OPTIONS, ...secureOptions(keyPair) })
     : createHttpServer(options);
   const connections = trackConnections(server);
+  limitConnections(server, connectionLimits);
   for (const event of ['request', 'checkContinue', 'checkExpectation']) {
     server.on(event, (request: IncomingMessage, response: ServerResponse) => {
-      connections.begin(request, response);
-      handler(request, response);
+      connections.begin(request, response, () => handler(request, response));
     });
   }
-  server.on('clientError', answerClientError);
+  // What this server takes its time for is no fault of the client.
+  server.on('timeout', (socket) => {
+    if (connections.isIdle(socket)) socket.destroy();
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (!socket.writable || error.code === 'ECONNRESET' || !connections.canRefuse(socket)) socket.destroy();
+    else answerClientError(error, socket, { headBytes: connectionLimits.headBytes, server });
+  });
   return server;
+}
+
+/** Takes over limits for the next requests, except that of the size of heads. */
+export function limitConnections(
+  server: NodeServer,
+  { headMilliseconds, idleMilliseconds }: ConnectionLimits,
+): void {
+  server.headersTimeout = headMilliseconds;
+  server.timeout = idleMilliseconds;
 }
 
 /** What `setSecureContext` takes, for a server that runs already: all of it, because what is left out is reset. */
@@ -119,13 +138,9 @@ function listenMessage(address: string, code: string | undefined): string {
 }
 
 /** Answers bytes that are no HTTP request. */
-function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET' || socket.bytesWritten > 0) {
-    socket.destroy();
-    return;
-  }
-  const [status, reason] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'Bad Request'];
-  const body = JSON.stringify(errorBody(new DistributionError('UNSUPPORTED', { message: reason, status })));
+function answerClientError({ code }: NodeJS.ErrnoException, socket: Socket, limits: HeadLimits): void {
+  const { status, reason, message } = clientFault(code, limits);
+  const body = JSON.stringify(errorBody(new DistributionError('UNSUPPORTED', { message, status })));
   const head = [
     `HTTP/1.1 ${status} ${reason}`,
     'Connection: close',
@@ -135,7 +150,33 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
-};
+interface HeadLimits {
+  readonly headBytes: number;
+  readonly server: Pick<NodeServer, 'headersTimeout'>;
+}
+
+interface ClientFault {
+  readonly status: number;
+  readonly reason: string;
+  readonly message: string;
+}
+
+function clientFault(code: string | undefined, { headBytes, server }: HeadLimits): ClientFault {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return {
+        status: 431,
+        reason: 'Request Header Fields Too Large',
+        message: `the head of the request is longer than http.maxHeaderBytes: ${headBytes} bytes`,
+      };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return {
+        status: 408,
+        reason: 'Request Timeout',
+        message: `the head of the request took longer than limits.headerSeconds: ${server.headersTimeout / 1000} s`,
+      };
+    case undefined:
+    default:
+      return { status: 400, reason: 'Bad Request', message: 'this is no valid HTTP request' };
+  }
+}

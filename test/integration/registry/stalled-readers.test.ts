@@ -59,12 +59,44 @@ async function stall(registry: TestRegistry, ...paths: string[]): Promise<Socket
   return socket;
 }
 
-it('lets a client pull while 200 others have asked for a blob and take nothing of it', async () => {
+it('lets a client pull while 100 others have asked for a blob and take nothing of it', async () => {
   const registry = await start({ http: { bufferBytes: MIB } });
-  await Promise.all(Array.from({ length: 200 }, () => stall(registry, PATH)));
-  await untilRunning(registry, 'blob', 200);
+  await Promise.all(Array.from({ length: 100 }, () => stall(registry, PATH)));
+  await untilRunning(registry, 'blob', 100);
 
   const answer = await registry.call(PATH);
 
   expect(answer.body.equals(BLOB)).toBe(true);
 }, 60_000);
+
+it('gives one connection one place, however many requests come on it at once', async () => {
+  const registry = await start({ limits: { read: { maxRunning: 2 } } });
+  await stall(registry, ...Array.from({ length: 100 }, () => PATH));
+  await untilRunning(registry, 'blob', 1);
+
+  expect((await registry.call(PATH)).status).toBe(200);
+  await untilRunning(registry, 'blob', 1);
+});
+
+it('cuts clients off that take nothing of an answer, wherever its bytes come from', async () => {
+  const registry = await start({ limits: { bodyIdleSeconds: 1 } });
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    manifests: [],
+    annotations: { padding: 'x'.repeat(4 * MIB - 200) },
+  });
+  const pushed = await registry.call('/v2/a/manifests/long', {
+    method: 'PUT',
+    body: manifest,
+    headers: { 'content-type': 'application/vnd.oci.image.index.v1+json' },
+  });
+  expect(pushed.status).toBe(201);
+  await stall(registry, PATH);
+  await stall(registry, ...Array.from({ length: 8 }, () => '/v2/a/manifests/long'));
+  await untilRunning(registry, 'blob', 1);
+  await untilRunning(registry, 'manifest', 1);
+
+  await untilRunning(registry, 'blob', 0);
+  await untilRunning(registry, 'manifest', 0);
+});
