@@ -34,7 +34,7 @@ export class CatalogIndex {
   async note(name: RepositoryName, call: CallOptions): Promise<boolean> {
     const key = catalogKey(name);
     if ((await this.#storage.stat(key, call)) !== undefined) return false;
-    await this.#storage.put(key, new Uint8Array(), call);
+    await this.#storage.put(key, new Uint8Array(), { ...call, rebuildable: true });
     return true;
   }
 

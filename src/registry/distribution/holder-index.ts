@@ -17,7 +17,7 @@ export class HolderIndex {
 
   /** Writes the entry without looking: it is new nearly always. */
   async add(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
-    await this.#storage.put(holderKey(digest, name), new Uint8Array(), call);
+    await this.#storage.put(holderKey(digest, name), new Uint8Array(), { ...call, rebuildable: true });
   }
 
   /**

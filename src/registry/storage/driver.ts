@@ -101,6 +101,16 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface PutOptions extends CallOptions {
+  /** Only when there is nothing at the key. */
+  readonly ifAbsent?: boolean;
+  /**
+   * A power cut may take the object back: it is an entry of an index, which is amended from what is durable. Nothing
+   * else is lost with it, and who reads it sees all of it or nothing as ever.
+   */
+  readonly rebuildable?: boolean;
+}
+
 export interface StorageDriver {
   readonly capabilities: DriverCapabilities;
 
@@ -116,14 +126,10 @@ export interface StorageDriver {
   get(key: StorageKey, maxBytes: number, options?: CallOptions): Promise<Uint8Array | undefined>;
 
   /**
-   * Writes a small object atomically and durably.
+   * Writes a small object atomically, and durably unless it is `rebuildable`.
    * @returns false when `ifAbsent` was set and the key exists already
    */
-  put(
-    key: StorageKey,
-    bytes: Uint8Array,
-    options?: CallOptions & { readonly ifAbsent?: boolean },
-  ): Promise<boolean>;
+  put(key: StorageKey, bytes: Uint8Array, options?: PutOptions): Promise<boolean>;
 
   /** @returns undefined when there is no such object. A range beyond the end is the caller's mistake: StorageError INVALID_RANGE. */
   open(key: StorageKey, range?: ByteRange, options?: CallOptions): Promise<ByteReader | undefined>;

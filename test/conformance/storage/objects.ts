@@ -48,6 +48,21 @@ export function describeObjects(traits: DriverTraits): void {
       expect(await driver.stat(key('a/link'))).toMatchObject({ size: 6 });
     });
 
+    test('writes what is rebuildable as visibly as anything else', async () => {
+      const { driver, another } = backend();
+      const options = { rebuildable: true };
+
+      expect(await driver.put(key('index/entry'), Buffer.from('1'), options)).toBe(true);
+      expect(await driver.put(key('index/entry'), Buffer.from('2'), options)).toBe(true);
+      expect(await driver.put(key('index/entry'), Buffer.from('3'), { ...options, ifAbsent: true })).toBe(
+        false,
+      );
+
+      const other = await another();
+      expect(text(await other.get(key('index/entry'), 100))).toBe('2');
+      expect((await other.list('index/')).entries).toEqual([{ name: 'entry' }]);
+    });
+
     test('tells when it was written', async () => {
       const { driver } = backend();
       await driver.put(key('dated'), Buffer.from('x'));

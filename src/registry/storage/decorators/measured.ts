@@ -6,6 +6,7 @@ import type {
   ListOptions,
   ListPage,
   ObjectStat,
+  PutOptions,
   StorageDriver,
   StorageKey,
   WriteSession,
@@ -72,11 +73,7 @@ class MeasuredDriver implements StorageDriver {
     return this.#measure('GetContent', () => this.#inner.get(key, maxBytes, options));
   }
 
-  put(
-    key: StorageKey,
-    bytes: Uint8Array,
-    options?: CallOptions & { readonly ifAbsent?: boolean },
-  ): Promise<boolean> {
+  put(key: StorageKey, bytes: Uint8Array, options?: PutOptions): Promise<boolean> {
     return this.#measure('PutContent', () => this.#inner.put(key, bytes, options));
   }
 

@@ -6,6 +6,7 @@ import type {
   ListOptions,
   ListPage,
   ObjectStat,
+  PutOptions,
   StorageDriver,
   StorageKey,
   WriteSession,
@@ -48,11 +49,7 @@ class ValidatedDriver implements StorageDriver {
     return this.#inner.get(key, maxBytes, options);
   }
 
-  async put(
-    key: StorageKey,
-    bytes: Uint8Array,
-    options?: CallOptions & { readonly ifAbsent?: boolean },
-  ): Promise<boolean> {
+  async put(key: StorageKey, bytes: Uint8Array, options?: PutOptions): Promise<boolean> {
     this.#checkKey(key, 'put');
     return this.#inner.put(key, bytes, options);
   }

@@ -246,6 +246,25 @@ describe('durability', () => {
     expect(calls).toEqual(['datasync', 'sync']);
   });
 
+  test('does not wait for the disk with an object that is rebuildable, and leaves no temporary file', async () => {
+    const calls = await watchSyncs();
+
+    await driver.put('repo/a/entry' as StorageKey, new Uint8Array(), { rebuildable: true });
+    await driver.put('repo/a/entry' as StorageKey, new Uint8Array(), { rebuildable: true, ifAbsent: true });
+
+    expect(calls).toEqual([]);
+    expect(await readdir(join(root, '.tmp~'))).toEqual([]);
+  });
+
+  test('makes the folders durable that an object found, which was rebuildable', async () => {
+    await driver.put('repo/a/entry' as StorageKey, new Uint8Array(), { rebuildable: true });
+    const calls = await watchSyncs();
+
+    await driver.put('repo/a/link' as StorageKey, Buffer.from('x'));
+
+    expect(calls).toEqual(['datasync', 'sync', 'sync', 'sync']);
+  });
+
   test('lets others go on with what the disk has when it refuses the rest', async () => {
     const session = await driver.startWrite(UPLOAD);
     await session.append(Buffer.from('kept'));

@@ -13,6 +13,7 @@ import type {
   ListOptions,
   ListPage,
   ObjectStat,
+  PutOptions,
   StorageDriver,
   StorageKey,
   WriteSession,
@@ -114,25 +115,22 @@ class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async put(
-    key: StorageKey,
-    bytes: Uint8Array,
-    options?: CallOptions & { readonly ifAbsent?: boolean },
-  ): Promise<boolean> {
+  async put(key: StorageKey, bytes: Uint8Array, options?: PutOptions): Promise<boolean> {
     options?.signal?.throwIfAborted();
     const target = this.#path(key);
+    const { ifAbsent = false, rebuildable = false } = options ?? {};
     try {
-      const temporary = await this.#writeTemporary(bytes);
+      const temporary = await this.#writeTemporary(bytes, this.#options.sync && !rebuildable);
+      const action = (): Promise<void> => (ifAbsent ? link(temporary, target) : rename(temporary, target));
       try {
-        if (options?.ifAbsent === true)
-          await this.#folders.placeDurably(target, () => link(temporary, target));
-        else await this.#folders.placeDurably(target, () => rename(temporary, target));
+        if (rebuildable) await place(target, action);
+        else await this.#folders.placeDurably(target, action);
         return true;
       } finally {
         await unlink(temporary).catch(ignoreMissing);
       }
     } catch (error) {
-      if (options?.ifAbsent === true && errorCode(error) === 'EEXIST') return false;
+      if (ifAbsent && errorCode(error) === 'EEXIST') return false;
       throw fromSystem(error, 'put');
     }
   }
@@ -292,12 +290,12 @@ class FilesystemDriver implements StorageDriver {
     return undefined;
   }
 
-  async #writeTemporary(bytes: Uint8Array): Promise<string> {
+  async #writeTemporary(bytes: Uint8Array, sync: boolean): Promise<string> {
     const path = join(this.#options.root, TEMPORARY, randomUUID());
     const handle = await place(path, () => open(path, 'wx'));
     try {
       await handle.writeFile(bytes);
-      if (this.#options.sync) await handle.datasync();
+      if (sync) await handle.datasync();
     } catch (error) {
       await unlink(path).catch(ignoreMissing);
       throw error;

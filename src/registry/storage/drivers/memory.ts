@@ -6,6 +6,7 @@ import {
   type ListOptions,
   type ListPage,
   type ObjectStat,
+  type PutOptions,
   type StorageDriver,
   type StorageKey,
   type WriteSession,
@@ -66,11 +67,7 @@ class MemoryDriver implements StorageDriver {
     return Buffer.concat(found.chunks);
   }
 
-  async put(
-    key: StorageKey,
-    bytes: Uint8Array,
-    options?: CallOptions & { readonly ifAbsent?: boolean },
-  ): Promise<boolean> {
+  async put(key: StorageKey, bytes: Uint8Array, options?: PutOptions): Promise<boolean> {
     options?.signal?.throwIfAborted();
     if (options?.ifAbsent === true && this.#objects.has(key)) return false;
     this.#store(key, [Uint8Array.from(bytes)], bytes.length);

@@ -9,6 +9,7 @@ import type {
   ListOptions,
   ListPage,
   ObjectStat,
+  PutOptions,
   StorageDriver,
   StorageKey,
   WriteSession,
@@ -98,11 +99,7 @@ class S3Driver implements StorageDriver {
     return Buffer.concat(chunks);
   }
 
-  async put(
-    key: StorageKey,
-    bytes: Uint8Array,
-    options?: CallOptions & { readonly ifAbsent?: boolean },
-  ): Promise<boolean> {
+  async put(key: StorageKey, bytes: Uint8Array, options?: PutOptions): Promise<boolean> {
     const ifAbsent = options?.ifAbsent === true;
     // A server that ignores the condition overwrites, so as long as it has not been tried we look ourselves.
     if (ifAbsent && this.#conditionalPut !== true && (await this.#bucket.head(key, options.signal))) {
