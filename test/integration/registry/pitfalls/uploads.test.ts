@@ -260,13 +260,13 @@ describe('a client that lies about the length', () => {
     const head = `POST /v2/lies/long/blobs/uploads/?digest=${DIGEST} HTTP/1.1\r\nHost: x\r\nContent-Length: ${BLOB.length}\r\n\r\n`;
     await connection.send(Buffer.concat([Buffer.from(head), BLOB, Buffer.from('and more of it\r\n\r\n')]));
 
-    // The refusal may overtake the answer to what came before it, and then cuts that short.
+    // The end of the connection may come before the answer to what was right, but no blob is half there.
     const status = (await connection.answer('POST'))?.status;
     await connection.closed();
     await vi.waitFor(async () => expect(await sessionsOf('lies/long')).toEqual([]), PATIENT);
-    const { body } = await server.call(`/v2/lies/long/blobs/${DIGEST}`);
-    expect([201, 400]).toContain(status);
-    expect(body.equals(BLOB)).toBe(status === 201);
+    const pulled = await server.call(`/v2/lies/long/blobs/${DIGEST}`);
+    expect([201, 400, undefined]).toContain(status);
+    expect(pulled.status === 404 ? status !== 201 : pulled.body.equals(BLOB)).toBe(true);
   });
 
   test.each([
