@@ -1,6 +1,7 @@
 import { errorMessage } from '../../shared/errors.ts';
+import type { StorageDriver } from '../storage/driver.ts';
 import { ByteCache } from './byte-cache.ts';
-import type { Digest } from './digest.ts';
+import { algorithmOf, type Digest } from './digest.ts';
 import { ManifestStore } from './manifest-store.ts';
 import type { RepositoryName } from './names.ts';
 import { mapInOrder } from './ordered-map.ts';
@@ -8,6 +9,7 @@ import { pageLimit } from './page.ts';
 import { describeReferrer, type ReferrerDescription } from './referrer-description.ts';
 import { FallbackReferrers } from './referrer-fallback.ts';
 import type { ReferrerIndex } from './referrer-index.ts';
+import { type Candidate, lookTogether } from './revision-listing.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
 
 /** What a client wants to know of the referrers of a subject (OCI dist-spec "Listing Referrers"). */
@@ -45,6 +47,7 @@ interface Found {
  * repository has at this moment and what the manifest itself says.
  */
 export class ReferrerService {
+  readonly #storage: StorageDriver;
   readonly #index: ReferrerIndex;
   readonly #fallback: FallbackReferrers;
   readonly #store: ManifestStore;
@@ -54,6 +57,7 @@ export class ReferrerService {
   constructor(
     dependencies: Pick<ServiceDependencies, 'storage' | 'logger'> & { readonly index: ReferrerIndex },
   ) {
+    this.#storage = dependencies.storage;
     this.#index = dependencies.index;
     this.#fallback = new FallbackReferrers(dependencies);
     this.#store = new ManifestStore(dependencies);
@@ -81,16 +85,26 @@ export class ReferrerService {
     ]);
     if (!isComplete) await this.#index.rebuild(name, call);
     const entries = isComplete ? early : this.#index.entries(name, subject, request.last, call);
-    const candidates = merge(entries, after(listed, request.last));
-    const work = (digest: Digest): Promise<Found> => this.#look(name, subject, digest, call);
+    const digests = merge(entries, after(listed, request.last));
+    // One more tells whether the page is the last.
+    const candidates = lookTogether(this.#storage, { name, digests, batch: limit + 1 }, call);
+    const work = (candidate: Candidate): Promise<Found> => this.#look(name, subject, candidate, call);
     for await (const found of mapInOrder(candidates, CONCURRENCY, work)) {
       if (!page.take(found)) return page.end();
     }
     return page.end();
   }
 
-  async #look(name: RepositoryName, subject: Digest, digest: Digest, call: ServiceCall): Promise<Found> {
-    const target = await this.#store.resolve(name, digest, call);
+  async #look(
+    name: RepositoryName,
+    subject: Digest,
+    { digest, isLinked }: Candidate,
+    call: ServiceCall,
+  ): Promise<Found> {
+    if (isLinked === false) return { digest, description: undefined };
+    // A sha256 link can only name its own digest.
+    const isKnown = isLinked === true && algorithmOf(digest) === 'sha256';
+    const target = isKnown ? digest : await this.#store.resolve(name, digest, call);
     const description =
       target && (this.#descriptions.get(digest) ?? (await this.#read(name, digest, target, call)));
     return { digest, description: description?.subject === subject ? description : undefined };

@@ -151,6 +151,21 @@ test('lists', async () => {
   expect(await cost(referrers(subject.digest))).toBe('2: list, 2 stat, get');
 });
 
+test('a list of many, among as many other manifests', async () => {
+  const subject = await pushManifest('v1');
+  const list = (page: object) => async (): Promise<unknown> =>
+    registry.referrers.list(REPOSITORY, subject.digest, { artifactTypes: [], ...page }, call());
+  for (let count = 0; count < 200; count++) {
+    const annotations = { count: `${count}` };
+    await pushManifest(`v${count}`, { annotations, ...(count % 2 === 0 && { subject }) });
+  }
+  await list({})();
+
+  expect(await cost(list({}))).toBe('2: 2 list, stat, get');
+  expect(await cost(list({ n: 60 }))).toBe('3: 3 list, stat, get');
+  expect(await cost(list({ n: 5 }))).toMatch(/^[23]: list, [0-9]+ stat, get$/);
+});
+
 test('deletes', async () => {
   const { digest } = await pushManifest('v1');
   const tag = parseTag('v2');

@@ -91,6 +91,8 @@ export interface DriverCapabilities {
   readonly name: 'filesystem' | 'memory' | 's3';
   /** `put` with `ifAbsent` is atomic between writers. */
   readonly conditionalPut: boolean;
+  /** A listing without delimiter costs as much per entry however many folders the entries are in. */
+  readonly flatListing: boolean;
   /** `redirectUrl` can return a URL. */
   readonly redirect: boolean;
   /** Content survives this process. */

@@ -74,6 +74,7 @@ class FilesystemDriver implements StorageDriver {
   readonly capabilities: DriverCapabilities = {
     name: 'filesystem',
     conditionalPut: true,
+    flatListing: false,
     redirect: false,
     persistent: true,
   };

@@ -40,6 +40,7 @@ class MemoryDriver implements StorageDriver {
   readonly capabilities: DriverCapabilities = {
     name: 'memory',
     conditionalPut: true,
+    flatListing: true,
     redirect: false,
     persistent: false,
   };

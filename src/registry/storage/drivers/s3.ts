@@ -72,6 +72,7 @@ class S3Driver implements StorageDriver {
     return {
       name: 's3',
       conditionalPut: this.#isAws && this.#conditionalPut === true,
+      flatListing: true,
       redirect: false,
       persistent: true,
     };
