@@ -47,8 +47,8 @@ export class CountedUploads {
 
   async #start(exchange: Exchange, handle: () => Promise<void>): Promise<void> {
     const client = clientKey(exchange.user, exchange.clientAddress);
-    await this.#check(exchange, client);
-    this.#open.starting(client);
+    if (this.#open.count(client) >= this.#options.maxOpenUploads()) await this.#look(exchange, client);
+    this.#reserve(exchange, client);
     try {
       await handle();
     } finally {
@@ -68,11 +68,14 @@ export class CountedUploads {
     }
   }
 
-  /** @throws DistributionError TOOMANYREQUESTS */
-  async #check(exchange: Exchange, client: string): Promise<void> {
+  /**
+   * Counts a session before anybody else can be counted: requests whose password was checked together go on together.
+   *
+   * @throws DistributionError TOOMANYREQUESTS
+   */
+  #reserve(exchange: Exchange, client: string): void {
     const max = this.#options.maxOpenUploads();
-    if (this.#open.count(client) >= max) await this.#look(exchange, client);
-    if (this.#open.count(client) < max) return;
+    if (this.#open.count(client) < max) return this.#open.starting(client);
     throw tooManyRequests(exchange, {
       refusal: 'client_uploads',
       message: `a client may have ${max} uploads open at once (limits.perClient.maxOpenUploads)`,

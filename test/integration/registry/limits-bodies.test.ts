@@ -154,8 +154,11 @@ describe('the head of a request', () => {
 
     for (const client of clients) await client.end();
 
-    expect(slow?.received).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/);
+    const refusal =
+      /HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n.*longer than limits\.headerSeconds: 1 s/s;
+    expect(slow?.received).toMatch(refusal);
     expect(second?.received).toMatch(/^HTTP\/1\.1 200 /);
+    expect(second?.received).toMatch(refusal);
   });
 
   it('may be so long', async () => {
@@ -163,7 +166,15 @@ describe('the head of a request', () => {
     const long = await registry.call('/v2/', { headers: { 'x-long': 'x'.repeat(5000) } });
     const short = await registry.call('/v2/', { headers: { 'x-long': 'x'.repeat(3000) } });
 
+    const [client] = await openAll(registry, 1);
+    client?.request('GET /v2/');
+    await client?.answer();
+    client?.request('GET /v2/', { 'x-long': 'x'.repeat(5000) });
+    await client?.end();
+
     expect([long.status, short.status]).toEqual([431, 200]);
+    expect(long.body.toString()).toContain('longer than http.maxHeaderBytes: 4096 bytes');
+    expect(client?.received).toMatch(/^HTTP\/1\.1 200 .*HTTP\/1\.1 431 /s);
   });
 });
 

@@ -1,9 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { hashSync } from 'bcryptjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
 import { metric, SlowClient, untilRunning } from './slow-client.ts';
@@ -22,7 +24,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function start(): Promise<TestRegistry> {
+async function start(config: Partial<RegistryConfigInput> = {}): Promise<TestRegistry> {
   const registry = await startRegistry({
     folder,
     config: {
@@ -30,6 +32,7 @@ async function start(): Promise<TestRegistry> {
       auth: { anonymous: 'PullPush' },
       http: { trustedProxies: ['127.0.0.1'] },
       limits: { perClient: { maxOpenUploads: MAX } },
+      ...config,
     },
   });
   cleanups.push(() => registry.process.stop());
@@ -58,6 +61,18 @@ async function expectFree(registry: TestRegistry, count: number): Promise<void> 
 }
 
 describe('open uploads of one client', () => {
+  it('are bounded also for requests whose password is checked at once', async () => {
+    const file = join(folder, 'users');
+    await writeFile(file, `ada:${hashSync('pw', 10)}\n`);
+    const registry = await start({ auth: { basic: { htpasswdFiles: [file] } } });
+
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, () => registry.call(START, { method: 'POST', user: 'ada:pw' })),
+    );
+
+    expect(answers.filter(({ status }) => status === 202)).toHaveLength(MAX);
+  });
+
   it('are bounded, and those of others go on', async () => {
     const registry = await start();
     const answers = await Promise.all(Array.from({ length: MAX + 5 }, () => startUpload(registry)));
