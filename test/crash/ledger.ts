@@ -10,6 +10,8 @@ export interface Entry {
   readonly possible: ReadonlySet<State>;
   /** Whether something else was deleted that takes this along, and nothing is known since. */
   readonly wasTakenAlong: boolean;
+  /** What requests wanted that were not answered and had no effect so far, since one was answered. */
+  readonly unanswered: ReadonlySet<State>;
 }
 
 /** What an entry is about. */
@@ -18,6 +20,7 @@ export type Thing = Pick<Entry, 'kind' | 'repository' | 'name'>;
 interface OpenEntry extends Thing {
   possible: Set<State>;
   wasTakenAlong: boolean;
+  unanswered: Set<State>;
 }
 
 /** What the server has acknowledged. */
@@ -36,7 +39,10 @@ export class Ledger {
     const acknowledged = await request();
     if (acknowledged) {
       entry.possible = new Set([state]);
+      entry.unanswered = new Set();
       entry.wasTakenAlong = false;
+    } else {
+      entry.unanswered.add(state);
     }
     return acknowledged;
   }
@@ -72,7 +78,14 @@ export class Ledger {
     const known = this.#entries.get(key);
     if (known !== undefined) return known;
     const { kind, repository, name } = thing;
-    const entry = { kind, repository, name, possible: new Set<State>([undefined]), wasTakenAlong: false };
+    const entry = {
+      kind,
+      repository,
+      name,
+      possible: new Set<State>([undefined]),
+      wasTakenAlong: false,
+      unanswered: new Set<State>(),
+    };
     this.#entries.set(key, entry);
     return entry;
   }

@@ -70,12 +70,12 @@ export async function pushBlob({
   if (manner === 'streamed') await patch(connection, upload, length, 8);
   if (manner === 'chunks') {
     while (upload.acknowledged < length) {
-      const end = Math.min(length, upload.acknowledged + 1 + random.below(length));
+      const end = Math.min(length, upload.acknowledged + 2 + random.below(length));
       await patch(connection, upload, end);
     }
   }
-  if (manner === 'chunks and last in PUT' && length > 1) {
-    await patch(connection, upload, 1 + random.below(length - 1));
+  if (manner === 'chunks and last in PUT' && length > 2) {
+    await patch(connection, upload, 2 + random.below(length - 2));
   }
   await finish(connection, upload, manner === 'chunks and last in PUT' && random.chance(50));
 }
@@ -157,7 +157,7 @@ export async function resume(connection: Connection, upload: OpenUpload): Promis
   return true;
 }
 
-/** `0-0` is what a session without bytes has, and one with a single byte: no blob here has only one. */
+/** `0-0` is what a session without bytes has, and one with a single byte: no chunk here ends there. */
 function offsetOf(range: string | undefined): number {
   const end = Number(/^0-(\d+)$/.exec(range ?? '')?.[1]);
   if (Number.isNaN(end)) throw new Error(`not a Range of an upload: ${range}`);

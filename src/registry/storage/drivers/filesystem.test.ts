@@ -84,6 +84,24 @@ describe('layout', () => {
     expect(await readdir(join(root, '.tmp~'))).toEqual(['young']);
   });
 
+  test('removes the empty folders of a deletion whose process died before it had', async () => {
+    await mkdir(join(root, 'repo/_manifests/tags/v1/current'), { recursive: true });
+    await mkdir(join(root, '.tmp~'));
+    await writeFile(join(root, '.tmp~', 'prune-1'), 'repo/_manifests/tags/v1/current\n../outside');
+    expect((await driver.list('', { delimiter: '/' })).entries).toEqual([{ name: 'repo/' }]);
+
+    await open();
+
+    expect((await driver.list('', { delimiter: '/' })).entries).toEqual([]);
+  });
+
+  test('leaves no note of a deletion that has ended', async () => {
+    await driver.put('repo/_manifests/tags/v1/current/link' as StorageKey, Buffer.from('x'));
+    await driver.delete(['repo/_manifests/tags/v1/current/link' as StorageKey]);
+
+    expect(await readdir(root, { recursive: true })).toEqual(['.tmp~']);
+  });
+
   test('follows no symbolic link out of the root', async () => {
     const secret = join(root, 'secret');
     await writeFile(secret, 'secret');

@@ -24,6 +24,7 @@ import { FolderNames } from './filesystem/folder-names.ts';
 import { Folders, makeRoot, place } from './filesystem/folders.ts';
 import { listFolder } from './filesystem/listing.ts';
 import { ownIdentity, type ProcessIdentity } from './filesystem/process-identity.ts';
+import { PruneNotes } from './filesystem/prune-notes.ts';
 import { BytesReader, closeQuietly, FileReader, readFully, SMALL_BYTES } from './filesystem/reader.ts';
 import { createSession, resumeSession, type SessionOptions } from './filesystem/session.ts';
 import { LOCK_SUFFIX } from './filesystem/upload-lock.ts';
@@ -57,17 +58,13 @@ export async function createFilesystemDriver(options: FilesystemOptions): Promis
   const { now = Date.now, sync = true } = options;
   try {
     await makeRoot(root, sync);
-    await removeTemporaries(join(root, TEMPORARY), now() - TEMPORARY_MAX_AGE_MS);
+    const { buffers, identity = ownIdentity() } = options;
+    const driver = new FilesystemDriver({ root, buffers, now, sync, identity });
+    await driver.sweep(now() - TEMPORARY_MAX_AGE_MS);
+    return driver;
   } catch (error) {
     throw fromSystem(error, 'create');
   }
-  return new FilesystemDriver({
-    root,
-    buffers: options.buffers,
-    now,
-    sync,
-    identity: options.identity ?? ownIdentity(),
-  });
 }
 
 class FilesystemDriver implements StorageDriver {
@@ -81,11 +78,16 @@ class FilesystemDriver implements StorageDriver {
   readonly #options: Required<FilesystemOptions>;
   readonly #names: FolderNames;
   readonly #folders: Folders;
+  readonly #temporary: string;
+  readonly #notes: PruneNotes;
 
   constructor(options: Required<FilesystemOptions>) {
+    const { root, now } = options;
     this.#options = options;
-    this.#names = new FolderNames(options.now);
+    this.#names = new FolderNames(now);
     this.#folders = new Folders(options);
+    this.#temporary = join(root, TEMPORARY);
+    this.#notes = new PruneNotes({ root, temporary: this.#temporary, folders: this.#folders });
   }
 
   async stat(key: StorageKey, options?: CallOptions): Promise<ObjectStat | undefined> {
@@ -195,10 +197,16 @@ class FilesystemDriver implements StorageDriver {
   async sweepUnfinished(_prefix: string, olderThan: Date, options?: CallOptions): Promise<number> {
     options?.signal?.throwIfAborted();
     try {
-      return await removeTemporaries(join(this.#options.root, TEMPORARY), olderThan.getTime());
+      return await this.sweep(olderThan.getTime());
     } catch (error) {
       throw fromSystem(error, 'sweepUnfinished');
     }
+  }
+
+  /** Ends what processes that died have begun, and removes what they left. @param olderThan in milliseconds */
+  async sweep(olderThan: number): Promise<number> {
+    await this.#notes.finish();
+    return removeTemporaries(this.#temporary, olderThan);
   }
 
   async list(prefix: string, options: ListOptions & CallOptions = {}): Promise<ListPage> {
@@ -232,8 +240,18 @@ class FilesystemDriver implements StorageDriver {
         await this.#deleteOne(this.#path(key));
       }
     };
-    try {
+    const work = async () => {
       await Promise.all(Array.from({ length: Math.min(PARALLEL_DELETES, keys.length) }, worker));
+    };
+    // The folders of an upload show nowhere, and every push ends with such a deletion.
+    const shown = keys.filter((key) => !key.includes('/_uploads/'));
+    try {
+      if (shown.length === 0) await work();
+      else
+        await this.#notes.during(
+          shown.map((key) => this.#path(key)),
+          work,
+        );
     } catch (error) {
       options?.signal?.throwIfAborted();
       throw fromSystem(error, 'delete');
@@ -264,12 +282,12 @@ class FilesystemDriver implements StorageDriver {
   }
 
   #session(key: StorageKey): SessionOptions {
-    const { identity, now, sync, root } = this.#options;
+    const { identity, now, sync } = this.#options;
     return {
       identity,
       now,
       sync,
-      temporary: join(root, TEMPORARY),
+      temporary: this.#temporary,
       folders: this.#folders,
       file: this.#path(key),
       pathOf: (other) => this.#path(other),
@@ -292,7 +310,7 @@ class FilesystemDriver implements StorageDriver {
   }
 
   async #writeTemporary(bytes: Uint8Array, sync: boolean): Promise<string> {
-    const path = join(this.#options.root, TEMPORARY, randomUUID());
+    const path = join(this.#temporary, randomUUID());
     const handle = await place(path, () => open(path, 'wx'));
     try {
       await handle.writeFile(bytes);
