@@ -336,7 +336,9 @@ describe('the comparison of the indexes', () => {
 
     expect(Date.now() - asked).toBeLessThan(10_000);
     expect(await readFile(join(home, 'registry.log'), 'utf8')).toMatch(/"stopped"/);
-    expect((await readdir(join(home, V2, '_catalog'))).length).toBeLessThan(MANY);
+    // On a busy machine it stops before the first entry.
+    const entries = await readdir(join(home, V2, '_catalog')).catch(() => []);
+    expect(entries.length).toBeLessThan(MANY);
   });
 });
 
