@@ -83,6 +83,18 @@ describe('Connections', () => {
     expect(begun).toEqual([first, second]);
   });
 
+  it('are closed when more and more requests come without an end of the first', () => {
+    const { begun, open, request } = setUp();
+    const socket = open();
+    for (let count = 0; count < 129; count += 1) request(socket);
+    expect(socket.destroyed).toBe(false);
+
+    request(socket);
+
+    expect(socket.destroyed).toBe(true);
+    expect(begun).toHaveLength(1);
+  });
+
   it('are left open longer when a request has begun to arrive', () => {
     const { clock, connections, open, request } = setUp();
     const socket = open();

@@ -19,6 +19,8 @@ interface Connection {
 const QUIET_MS = 1000;
 /** The same for one on which the head of a request has begun to arrive. */
 const HEAD_MS = 5000;
+/** Requests that may wait on a connection for the answers before theirs. */
+const MAX_WAITING = 128;
 
 /**
  * The open connections of a server and what they are doing, so that a server that stops closes none on which a
@@ -71,13 +73,17 @@ export class Connections {
    *
    * One connection has one request under way: hundreds of them fit into one packet, and would take the places of as
    * many clients for answers that are sent one after the other anyway. After an answer that ends the connection
-   * nothing more is done, since nobody could be told.
+   * nothing more is done, since nobody could be told. Who goes on sending requests without end is cut off.
    *
    * @param run begins it
    */
   begin({ socket }: Pick<IncomingMessage, 'socket'>, response: ServerResponse, run: () => void): void {
     const connection = this.#open.get(socket);
-    if (!connection) return;
+    if (!connection) return run();
+    if (connection.waiting.length === MAX_WAITING) {
+      socket.destroy();
+      return;
+    }
     connection.answers.add(response);
     if (this.#closing) response.shouldKeepAlive = false;
     response.once('close', () => {

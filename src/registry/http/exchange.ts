@@ -111,8 +111,11 @@ export class Exchange {
     return this.#abort.signal;
   }
 
+  /** An HTTP/1.0 client does not know of it, whatever it sends (RFC 9110 §10.1.1). */
   get expectsContinue(): boolean {
-    return !this.#continued && /(?:^|\W)100-continue(?:$|\W)/i.test(this.request.headers.expect ?? '');
+    const { headers, httpVersionMinor } = this.request;
+    if (headers.expect === undefined || httpVersionMinor === 0 || this.#continued) return false;
+    return /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect);
   }
 
   /** Tells a client that waits for it (`Expect: 100-continue`) to send the body. */

@@ -178,6 +178,18 @@ describe('Expect: 100-continue', () => {
     }
   });
 
+  it('of an HTTP/1.0 client counts for nothing', async () => {
+    const raw = await connection();
+    const post = head(`POST /v2/a/blobs/uploads/?digest=${digest}`, ...EXPECT).replace(
+      'HTTP/1.1',
+      'HTTP/1.0',
+    );
+    raw.write(Buffer.concat([Buffer.from(post), blob]));
+
+    await raw.closed();
+    expect(raw.pending.toString('latin1')).toMatch(/^HTTP\/1\.1 201 /);
+  });
+
   test.each([
     ['GET', '/v2/', 200],
     ['POST', '/v2/a/blobs/uploads/', 202],
