@@ -486,6 +486,31 @@ describe('a damaged store', () => {
     expect(registry.warnings).toHaveLength(2);
   });
 
+  test('hides a manifest whose bytes have changed, until it is pushed once more', async () => {
+    const registry = createTestRegistry();
+    const { digest } = await pushImage(registry, 'a');
+    const key = blobDataKey(digest);
+    const sound = (await registry.storage.get(key, 10_000)) ?? Buffer.of();
+    await registry.storage.put(
+      key,
+      Buffer.from(sound).map((byte) => (byte === 0x32 ? 0x31 : byte)),
+    );
+    const reader = createTestRegistry(registry.storage);
+
+    const before = await refusal(reader.manifests.get(REPOSITORY, parseReference('a'), call()));
+    await reader.manifests.put(
+      REPOSITORY,
+      parseReference('a'),
+      { contentType: OCI_MANIFEST, bytes: sound },
+      call(),
+    );
+
+    expect(before).toBe('MANIFEST_UNKNOWN 404');
+    expect(reader.warnings).toContain('a stored manifest is damaged and not served');
+    const { bytes } = await reader.manifests.get(REPOSITORY, parseReference('a'), call());
+    expect(Buffer.from(bytes)).toEqual(Buffer.from(sound));
+  });
+
   test('serves what an older server took and we would not', async () => {
     const registry = createTestRegistry();
     const text = `{"schemaVersion":2,"layers":[],"layers":[],"config":{},"mediaType":"${OCI_MANIFEST}"}`;

@@ -45,6 +45,8 @@ interface StoredManifest {
   readonly bytes: Uint8Array;
 }
 
+/** Hashing a longer one would hold up other requests. */
+const MAX_VERIFIED_BYTES = 4 << 20;
 const CACHE = { maxBytes: 16 << 20, maxEntryBytes: 256 << 10 };
 /** Tags that one push moves at the same time. */
 const CONCURRENCY = 8;
@@ -112,14 +114,14 @@ export class ManifestService {
     const digest = digestFor(reference, bytes);
     const { mediaType, content } = parseManifest(bytes, pushed.contentType);
     const key = blobDataKey(digest);
-    const [missing, stored] = await Promise.all([
+    const [missing, isStored] = await Promise.all([
       this.#findMissing(name, requiredContent(content), call),
-      this.#storage.stat(key, call),
+      this.#store.holds(key, bytes, call),
     ]);
     if (missing !== undefined && pushed.allowSparse !== true) throw incomplete(missing);
 
     // Each step makes the next one valid: nobody sees a tag or a revision without its content.
-    if (stored?.size !== bytes.byteLength) await this.#storage.put(key, bytes, call);
+    if (!isStored) await this.#storage.put(key, bytes, call);
     const { subject } = content;
     const tags = [...(reference.kind === 'tag' ? [reference.tag] : []), ...(pushed.tags ?? [])];
     const publish = async (): Promise<void> => this.#publish(name, { digest, subject, tags }, call);
@@ -210,11 +212,19 @@ export class ManifestService {
     const cached = this.#cache.get(target);
     if (cached !== undefined) return cached;
     const bytes = peeked ?? (await this.#store.read(name, target, call));
-    const mediaType = bytes && this.#typeOf(name, digest, bytes);
+    const mediaType =
+      bytes && this.#isSound(name, target, bytes) ? this.#typeOf(name, digest, bytes) : undefined;
     if (bytes === undefined || mediaType === undefined) return undefined;
     const manifest = { mediaType, bytes };
     this.#cache.add(target, manifest, bytes.byteLength);
     return manifest;
+  }
+
+  /** A disk may damage what it keeps; pushing the manifest once more mends it. */
+  #isSound(name: RepositoryName, target: Digest, bytes: Uint8Array): boolean {
+    if (bytes.byteLength > MAX_VERIFIED_BYTES || digestOf(algorithmOf(target), bytes) === target) return true;
+    this.#logger?.warn({ repository: name, digest: target }, 'a stored manifest is damaged and not served');
+    return false;
   }
 
   /** Undefined for what older servers stored and nobody can serve: schema 1, or damaged content. */

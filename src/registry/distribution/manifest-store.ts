@@ -1,4 +1,4 @@
-import type { CallOptions, StorageDriver } from '../storage/driver.ts';
+import type { CallOptions, StorageDriver, StorageKey } from '../storage/driver.ts';
 import { isStorageError } from '../storage/errors.ts';
 import type { Digest } from './digest.ts';
 import { KeyedLock } from './keyed-lock.ts';
@@ -64,6 +64,17 @@ export class ManifestStore {
     } catch (error) {
       if (isStorageError(error, 'TOO_LARGE')) return undefined;
       throw error;
+    }
+  }
+
+  /** Whether exactly these bytes are stored there; damaged content counts as absent. */
+  async holds(key: StorageKey, bytes: Uint8Array, call: CallOptions): Promise<boolean> {
+    try {
+      const stored = await this.#storage.get(key, bytes.byteLength, call);
+      return stored !== undefined && Buffer.compare(stored, bytes) === 0;
+    } catch (error) {
+      if (!isStorageError(error, 'TOO_LARGE')) throw error;
+      return false;
     }
   }
 
