@@ -34,4 +34,10 @@ describe('nextLink', () => {
 
     expect(link).toBe('</v2/x/tags/list?n=2&last=c%26d&ns=docker.io>; rel="next"');
   });
+
+  it('repeats nothing that no list knows', () => {
+    const query = new URLSearchParams({ artifactType: 'a/b', other: 'x'.repeat(30_000) });
+
+    expect(nextLink('/v2/x', query, { last: 'c' })).toBe('</v2/x?artifactType=a%2Fb&last=c>; rel="next"');
+  });
 });

@@ -27,8 +27,11 @@ export function parsePage(query: URLSearchParams): Page {
   };
 }
 
+/** Parameters that make a list what it is; others are not repeated, because a client may send any amount of text. */
+const KEPT = new Set(['n', 'last', 'artifactType', 'ns']);
+
 /**
- * The `Link` header to the next page (RFC 8288); keeps the other parameters of the request.
+ * The `Link` header to the next page (RFC 8288); keeps the parameters of the request that lists know.
  *
  * @param path path or URL of the list, without a query
  * @param page `n` is how many entries the next page shall have; unset leaves it to the server
@@ -38,7 +41,7 @@ export function nextLink(
   query: URLSearchParams,
   page: { readonly n?: number; readonly last: string },
 ): string {
-  const next = new URLSearchParams(query);
+  const next = new URLSearchParams([...query].filter(([name]) => KEPT.has(name)));
   if (page.n === undefined) next.delete('n');
   else next.set('n', String(page.n));
   next.set('last', page.last);
