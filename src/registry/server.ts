@@ -239,7 +239,6 @@ function connectionLimitsOf({ http, limits }: RegistryConfig): ConnectionLimits 
   return {
     headBytes: http.maxHeaderBytes,
     headMilliseconds: limits.headerSeconds * 1000,
-    idleMilliseconds: limits.bodyIdleSeconds * 1000,
   };
 }
 

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 
 import type { ByteReader } from '../storage/driver.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
-import { headersOf, respond, SMALL_BYTES } from './respond.ts';
+import { boundIdleTime, headersOf, respond, SMALL_BYTES } from './respond.ts';
 import { settleBody } from './unread-body.ts';
 
 export interface StreamHead {
@@ -18,7 +18,7 @@ export interface StreamHead {
  *
  * A small blob is copied and leaves with the head. A failure before the first byte is thrown, and can still be
  * answered. Later ones end the connection, because the client must not take a short body for a whole one; they are
- * kept in `exchange.failure`.
+ * kept in `exchange.failure`. So does a client that takes nothing for `limits.bodyIdleSeconds`.
  */
 export async function streamBlob(exchange: Exchange, head: StreamHead, reader: ByteReader): Promise<void> {
   try {
@@ -45,6 +45,7 @@ async function send(
   try {
     await settleBody(exchange);
     if (exchange.clientGone) throw new ClientGone();
+    boundIdleTime(exchange);
     response.writeHead(status, headersOf(exchange, headers));
     await sendViews(exchange, reader, first);
     await end(response);

@@ -97,15 +97,6 @@ export class Connections {
   }
 
   /**
-   * Whether it is the client that is waited for, to take an answer or to send another request. For the first one there
-   * is a time of its own, that of heads.
-   */
-  isIdle(socket: Socket): boolean {
-    const { answers, settledBytes } = this.#open.get(socket) ?? {};
-    return socket.writableLength > 0 || (answers?.size === 0 && settledBytes !== 0);
-  }
-
-  /**
    * Whether an answer can be sent to something that is no request, or no end of one: nothing of another answer is on
    * its way, and the client would not take it for that to another request.
    */

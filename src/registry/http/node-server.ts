@@ -33,8 +33,6 @@ export interface ConnectionLimits {
   readonly headBytes: number;
   /** Time from the begin of a connection, or from the first byte of a later request, to the end of the head. */
   readonly headMilliseconds: number;
-  /** Time in which a client may take nothing of an answer. */
-  readonly idleMilliseconds: number;
 }
 
 /** Bodies have limits of their own (`paced-body.ts`). */
@@ -68,10 +66,6 @@ export function createNodeServer(
       connections.begin(request, response, () => handler(request, response));
     });
   }
-  // What this server takes its time for is no fault of the client.
-  server.on('timeout', (socket) => {
-    if (connections.isIdle(socket)) socket.destroy();
-  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (!socket.writable || error.code === 'ECONNRESET' || !connections.canRefuse(socket)) socket.destroy();
     else answerClientError(error, socket, { headBytes: connectionLimits.headBytes, server });
@@ -80,12 +74,8 @@ export function createNodeServer(
 }
 
 /** Takes over limits for the next requests, except that of the size of heads. */
-export function limitConnections(
-  server: NodeServer,
-  { headMilliseconds, idleMilliseconds }: ConnectionLimits,
-): void {
+export function limitConnections(server: NodeServer, { headMilliseconds }: ConnectionLimits): void {
   server.headersTimeout = headMilliseconds;
-  server.timeout = idleMilliseconds;
 }
 
 /** What `setSecureContext` takes, for a server that runs already: all of it, because what is left out is reset. */

@@ -36,6 +36,13 @@ function send(exchange: Exchange, { status, headers, body = EMPTY }: Answer): vo
   if (status !== 204 && status !== 304) head['content-length'] ??= bytes.length;
   exchange.response.writeHead(status, head);
   sendBody(exchange, exchange.method === 'HEAD' ? EMPTY : bytes);
+  // Nearly always the system has taken everything by now, and a timer would cost more than the rest.
+  if (exchange.response.socket?.writableLength !== 0) boundIdleTime(exchange);
+}
+
+/** From now on, a client that takes nothing of the answer for `limits.bodyIdleSeconds` loses its connection. */
+export function boundIdleTime({ limits, response }: Exchange): void {
+  response.socket?.setTimeout(limits.bodyIdleSeconds * 1000);
 }
 
 const EMPTY = new Uint8Array();
