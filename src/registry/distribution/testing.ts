@@ -13,9 +13,9 @@ import { DistributionError } from './errors.ts';
 import { ManifestService } from './manifest-service.ts';
 import { OCI_MANIFEST } from './media-types.ts';
 import { parseReference, parseRepositoryName, type RepositoryName } from './reference.ts';
-import type { ServiceCall } from './service-dependencies.ts';
 import { ReferrerIndex } from './referrer-index.ts';
 import { ReferrerService } from './referrer-service.ts';
+import type { ServiceCall } from './service-dependencies.ts';
 import { TagService } from './tag-service.ts';
 import { type UploadBody, UploadService } from './upload-service.ts';
 
