@@ -17,4 +17,5 @@ test.each(STORAGE_NAMES)(
       expect(trial.done).toBeGreaterThan(ROUNDS);
     });
   },
+  300_000,
 );
