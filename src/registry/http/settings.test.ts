@@ -11,7 +11,6 @@ test.each([
   ['https://R.example', 'r.example', 'https://r.example'],
   ['https://r.example:443/', 'r.example', 'https://r.example'],
   ['http://r.example:8080/registry/', 'r.example:8080', 'http://r.example:8080/registry'],
-  ['https://user:secret@r.example/?a=b#c', 'r.example', 'https://r.example'],
 ])('reads the external URL %s', (externalURL, host, baseUrl) => {
   const settings = settingsOf({ externalURL });
 
