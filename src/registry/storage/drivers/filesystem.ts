@@ -233,6 +233,7 @@ class FilesystemDriver implements StorageDriver {
   }
 
   async delete(keys: readonly StorageKey[], options?: CallOptions): Promise<void> {
+    options?.signal?.throwIfAborted();
     const waiting = keys.values();
     const worker = async () => {
       for (const key of waiting) {

@@ -33,8 +33,11 @@ export class PruneNotes {
     const folders = [...new Set(files.map((file) => relative(root, dirname(file))))];
     // A deletion that makes room on a full disk is worth more than its note.
     await place(note, () => writeFile(note, folders.join('\n'))).catch(() => undefined);
-    await work();
-    await unlink(note).catch(ignoreMissing);
+    try {
+      await work();
+    } finally {
+      await unlink(note).catch(ignoreMissing);
+    }
   }
 
   /** Ends what processes that died have begun. Of one that lives, it does only what that is about to do. */
