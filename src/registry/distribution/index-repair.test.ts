@@ -14,10 +14,11 @@ import {
   referrerKey,
   referrersCompleteKey,
   revisionLinkKey,
+  tagCurrentKey,
 } from './layout.ts';
 import { OCI_MANIFEST } from './media-types.ts';
 import type { RepositoryName } from './names.ts';
-import { parseReference, parseRepositoryName } from './reference.ts';
+import { parseReference, parseRepositoryName, parseTag } from './reference.ts';
 import { ReferrerIndex } from './referrer-index.ts';
 import {
   bodyOf,
@@ -173,6 +174,21 @@ describe('comparing the indexes with the content', () => {
     expect(await keysOf(site.storage)).toEqual(
       expect.arrayContaining([...written, referrersCompleteKey(name)]),
     );
+  });
+
+  test('removes what is left of a tag when the process that removed it has died', async () => {
+    const site = createSite();
+    const name = named('a');
+    await pushImage(site, 'v1', { name });
+    await pushImage(site, 'v2', { name, salt: 'other' });
+    await site.storage.delete([tagCurrentKey(name, parseTag('v1'))]);
+    const before = (await site.tags.list(name, {}, call())).tags;
+
+    await site.compare();
+
+    expect(before).toEqual(['v1', 'v2']);
+    expect((await site.tags.list(name, {}, call())).tags).toEqual(['v2']);
+    expect(site.repairs).toContain('tags removed');
   });
 
   test('finds a referrer that another server linked after the index was complete', async () => {

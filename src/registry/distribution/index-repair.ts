@@ -12,6 +12,7 @@ import { isRepositoryName } from './reference.ts';
 import type { ReferrerIndex } from './referrer-index.ts';
 import { walkRepositories } from './repositories.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
+import { Tags } from './tags.ts';
 
 /** Requests to the storage at the same time: others come first. */
 const CONCURRENCY = 8;
@@ -22,7 +23,7 @@ const MAX_FAILURES = 10;
 
 /** What was amended: an entry that was missing, one that was too much, a repository that was read again. */
 export type IndexAction = 'added' | 'removed' | 'rebuilt';
-export type IndexName = 'catalog' | 'holders' | 'referrers';
+export type IndexName = 'catalog' | 'holders' | 'referrers' | 'tags';
 
 export interface IndexRepairDependencies extends Pick<ServiceDependencies, 'storage' | 'logger'> {
   readonly referrers: Pick<ReferrerIndex, 'isComplete' | 'rebuild'>;
@@ -40,6 +41,7 @@ export class IndexRepair {
   readonly #logger: ServiceDependencies['logger'];
   readonly #catalog: CatalogIndex;
   readonly #holders: HolderIndex;
+  readonly #tags: Tags;
   readonly #referrers: IndexRepairDependencies['referrers'];
   readonly #onRepair: IndexRepairDependencies['onRepair'];
 
@@ -48,6 +50,7 @@ export class IndexRepair {
     this.#logger = logger;
     this.#catalog = new CatalogIndex(storage);
     this.#holders = new HolderIndex(storage);
+    this.#tags = new Tags(storage, logger);
     this.#referrers = referrers;
     this.#onRepair = onRepair;
   }
@@ -109,6 +112,10 @@ export class IndexRepair {
   async #compareRepository(name: RepositoryName, call: ServiceCall): Promise<void> {
     await mapConcurrently(this.#layers(name, call), CONCURRENCY, async (digest) => {
       if (await this.#holders.note(name, digest, call)) this.#onRepair('holders', 'added');
+    });
+    const tags = this.#tags.walk(name, { last: '', pageSize: 1000 }, call);
+    await mapConcurrently(tags, CONCURRENCY, async (tag) => {
+      if (await this.#tags.removeRemains(name, tag, call)) this.#onRepair('tags', 'removed');
     });
     // Also where it is complete: another server may have linked manifests since, and tells nobody of their subjects.
     const wasComplete = await this.#referrers.isComplete(name, call);

@@ -85,6 +85,23 @@ export class Tags {
     });
   }
 
+  /**
+   * Removes what a process has left that died in the middle of removing a tag: history without a target, which is
+   * listed and cannot be pulled. Harms nobody who points the tag anywhere meanwhile: of a new tag the target comes
+   * first, and history says nothing to clients.
+   *
+   * @returns whether there was any
+   */
+  async removeRemains(name: RepositoryName, tag: Tag, call: CallOptions): Promise<boolean> {
+    if ((await this.#storage.stat(tagCurrentKey(name, tag), call)) !== undefined) return false;
+    return this.#moving.run(`${name}:${tag}`, async () => {
+      const found = await this.#keys(name, tag, call);
+      if (found.length === 0 || found.includes(CURRENT)) return false;
+      await this.#deleteHistory(name, tag, found, call);
+      return true;
+    });
+  }
+
   /** Removes every tag that points to the manifest, but none that is moved to another one meanwhile. */
   async deletePointingTo(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
     const tags = this.walk(name, { last: '', pageSize: 1000 }, call);
