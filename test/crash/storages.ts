@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { scratchFolder } from '../helpers/scratch-folder.ts';
 import { startVersitygw } from '../servers/versitygw.ts';
 import { Trial } from './trial.ts';
 
@@ -20,7 +20,7 @@ export async function withTrial<T>(
   seed: number,
   use: (trial: Trial) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'crash-'));
+  const folder = await scratchFolder('crash-');
   try {
     return name === 's3' ? await onBucket(folder, seed, use) : await onFolder(folder, seed, use);
   } finally {

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { hashSync } from 'bcryptjs';
@@ -8,6 +7,7 @@ import { hashSync } from 'bcryptjs';
 import type { RegistryConfigInput } from '../../src/api/registry-config.ts';
 import { createAuthority } from '../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../src/operator/pki/certificate.ts';
+import { scratchFolder } from '../helpers/scratch-folder.ts';
 import { RawConnection } from '../integration/registry/raw-http.ts';
 import { startRegistry } from '../servers/registry.ts';
 
@@ -25,7 +25,7 @@ export interface Target {
 
 /** Starts a server on an empty folder; `secured` is over TLS with a user, else everybody may do everything. */
 export async function startTarget(secured: boolean): Promise<Target> {
-  const folder = await mkdtemp(join(tmpdir(), 'registry-fuzz-'));
+  const folder = await scratchFolder('registry-fuzz-');
   const dataFolder = join(folder, 'data');
   const security = secured ? await secure(folder) : undefined;
   const config: RegistryConfigInput = {

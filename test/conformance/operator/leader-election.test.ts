@@ -10,7 +10,7 @@ import { systemClock } from '../../../src/shared/clock.ts';
 import type { FaultProxy, Matcher } from '../../servers/fault-proxy.ts';
 import { configMap, Environment, silent, until } from './environment.ts';
 
-const TIMING: LeaseTiming = { leaseMs: 2000, renewDeadlineMs: 1200, retryMs: 150 };
+const TIMING: LeaseTiming = { leaseMs: 4000, renewDeadlineMs: 2500, retryMs: 150 };
 
 const isRenewal: Matcher = ({ method, path }) => method === 'PUT' && path.includes('/leases/');
 

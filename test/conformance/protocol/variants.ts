@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
@@ -9,6 +8,7 @@ import { hash } from 'bcryptjs';
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { createAuthority } from '../../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry } from '../../servers/registry.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import type { Connection } from './client.ts';
@@ -39,7 +39,7 @@ type Cleanup = () => Promise<unknown>;
 
 /** Starts a registry from its sources, with the server of its storage. */
 export async function startVariant({ storage, access, config = {}, seed }: Variant): Promise<RunningVariant> {
-  const folder = await mkdtemp(join(tmpdir(), 'protocol-'));
+  const folder = await scratchFolder('protocol-');
   const cleanups: Cleanup[] = [() => rm(folder, { recursive: true })];
   const stop = async () => {
     for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();

@@ -1,11 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { hashSync } from 'bcryptjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
 import { metric, SlowClient, untilRunning } from './slow-client.ts';
@@ -17,7 +17,7 @@ let folder: string;
 const cleanups: (() => Promise<void>)[] = [];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
+  folder = await scratchFolder('registry-');
 });
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { type Answer, startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { MANIFEST_TYPE, manifestOf, sha256 } from './content.ts';
 
@@ -16,7 +16,7 @@ let folder: string;
 let registry: TestRegistry;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'referrers-'));
+  folder = await scratchFolder('referrers-');
   registry = await startRegistry({
     folder,
     config: {

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { type Answer, startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import type { S3Server } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
@@ -73,7 +73,7 @@ let s3: S3Server;
 let folder: string;
 beforeAll(async () => {
   s3 = await startVersitygw({ buckets: ['repositories'] });
-  folder = await mkdtemp(join(tmpdir(), 'repositories-'));
+  folder = await scratchFolder('repositories-');
   await writeFile(join(folder, 'AWS_ACCESS_KEY_ID'), s3.accessKeyId);
   await writeFile(join(folder, 'AWS_SECRET_ACCESS_KEY'), s3.secretAccessKey);
 });

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,6 +16,7 @@ import { loadedHash, reloadedFiles } from '../../../src/api/loaded-hash.ts';
 import { RegistryConfig, type RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { createAuthority, type IssueOptions } from '../../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
+import { indexesCompleteKey } from '../../../src/registry/distribution/layout.ts';
 import { toolPath } from '../../helpers/tools.ts';
 import {
   runToEnd,
@@ -336,6 +337,9 @@ describe('metrics', () => {
 describe('health', () => {
   it('is not ready while the storage cannot be used, and alive all the same', async () => {
     const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
+    // What the server does in the background right after its start would make the folder anew.
+    const compared = join(folder, 'data', indexesCompleteKey());
+    await vi.waitFor(() => access(compared), { timeout: 30_000, interval: 50 });
     await rename(join(folder, 'data'), join(folder, 'gone'));
 
     expect((await fetch(`${registry.opsUrl}/readyz`)).status).toBe(503);

@@ -1,5 +1,4 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
@@ -26,6 +25,7 @@ import { ownIdentity } from '../../../src/registry/storage/drivers/filesystem/pr
 import { createMemoryDriver } from '../../../src/registry/storage/drivers/memory.ts';
 import { createS3Driver } from '../../../src/registry/storage/drivers/s3.ts';
 import { StorageError } from '../../../src/registry/storage/errors.ts';
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { type LastRequest, startDyingProxy } from '../../servers/dying-proxy.ts';
 import type { S3Server } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
@@ -128,7 +128,7 @@ const STORAGES = [
 
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'recovery-'));
+  folder = await scratchFolder('recovery-');
 });
 afterAll(async () => {
   await rm(folder, { recursive: true });

@@ -1,11 +1,11 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { expect } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../../src/api/registry-config.ts';
+import { scratchFolder } from '../../../helpers/scratch-folder.ts';
 import { startRegistry, type Answer, type Call, type TestRegistry } from '../../../servers/registry.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from '../content.ts';
 import { RawConnection, type RawAnswer } from '../raw-http.ts';
@@ -53,7 +53,7 @@ export async function startPitfallServer(
   config: Partial<RegistryConfigInput> | ((folder: string) => Promise<Partial<RegistryConfigInput>>) = {},
   ca?: string,
 ): Promise<PitfallServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'registry-pitfalls-'));
+  const folder = await scratchFolder('registry-pitfalls-');
   const registry = await startRegistry({
     folder,
     ...(ca === undefined ? {} : { ca }),
