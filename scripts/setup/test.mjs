@@ -9,8 +9,10 @@ import { duration, reporter, SetupError } from './report.mjs';
 import { runTier, TIERS } from './tiers.mjs';
 import { installTools } from './tools.mjs';
 
-/** How long all tiers may take on two processors; a run of twice that fails. */
+/** How long all tiers may take on two processors. */
 const BUDGET_MINUTES = { cold: 55, warm: 15 };
+/** A run of so many times its budget fails; a shared machine may well be several times slower for a while. */
+const PATIENCE = 4;
 
 /**
  * Runs tiers, every one although an earlier one failed, and prints the totals.
@@ -116,9 +118,9 @@ function exceedsBudget(milliseconds, cold) {
   const kind = cold ? 'cold' : 'warm';
   const budget = BUDGET_MINUTES[kind] * 60_000;
   reporter.say(
-    `\n${duration(milliseconds)} in all; the budget of a ${kind} run is ${duration(budget)}, twice that fails`,
+    `\n${duration(milliseconds)} in all; the budget of a ${kind} run is ${duration(budget)}, ${PATIENCE} times that fails`,
   );
-  return milliseconds > 2 * budget;
+  return milliseconds > PATIENCE * budget;
 }
 
 /** The last line is the totals, alone. */
@@ -130,7 +132,7 @@ function summarise(results, late) {
     reporter.say(`${verdict} ${tier.padEnd(14)} ${duration(milliseconds).padStart(12)}   ${counts}`);
   }
   if (late) {
-    reporter.say('FAILED the run took more than twice its budget');
+    reporter.say(`FAILED the run took more than ${PATIENCE} times its budget`);
   }
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   const failed = results.reduce((sum, result) => sum + result.failed, 0) + (late ? 1 : 0);

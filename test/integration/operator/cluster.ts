@@ -153,7 +153,7 @@ export class Cluster {
       const object = await this.get(REGISTRY, namespace);
       if (read(object, 'status', 'observedGeneration') !== object.metadata.generation) return false;
       const before = operator.writes.length;
-      await delay(300);
+      await delay(600);
       return operator.writes.length === before;
     }, `the operator to settle in ${namespace}`);
   }
