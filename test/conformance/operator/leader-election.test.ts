@@ -133,7 +133,7 @@ describe('leader election', () => {
     expect(second.election.holds()).toBe(false);
     expect(writers.stop()).toBe(0);
     expect(await lease(namespace)).toMatchObject({
-      spec: { holderIdentity: 'first', leaseDurationSeconds: 2, leaseTransitions: 0 },
+      spec: { holderIdentity: 'first', leaseDurationSeconds: TIMING.leaseMs / 1000, leaseTransitions: 0 },
     });
     expect(await writer(namespace)).toBe('first');
   });

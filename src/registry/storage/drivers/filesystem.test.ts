@@ -109,8 +109,13 @@ describe('layout', () => {
     await symlink(secret, join(root, 'repo', 'link'));
     const key = 'repo/link' as StorageKey;
 
-    for (const call of [driver.stat(key), driver.get(key, 100), driver.open(key), driver.startWrite(key)]) {
-      await expect(call).rejects.toSatisfy((error) => isStorageError(error, 'ACCESS_DENIED'));
+    for (const call of [
+      () => driver.stat(key),
+      () => driver.get(key, 100),
+      () => driver.open(key),
+      () => driver.startWrite(key),
+    ]) {
+      await expect(call()).rejects.toSatisfy((error) => isStorageError(error, 'ACCESS_DENIED'));
     }
     expect((await driver.list('repo/')).entries).toEqual([]);
   });
