@@ -11,7 +11,7 @@ import { createFilesystemDriver } from '../storage/drivers/filesystem.ts';
 import { createMemoryDriver } from '../storage/drivers/memory.ts';
 import { mapConcurrently } from './concurrency.ts';
 import type { Digest } from './digest.ts';
-import { revisionLinkKey, tagCurrentKey, tagIndexKey, tagPrefix } from './layout.ts';
+import { revisionLinkKey, tagIndexKey, tagPrefix } from './layout.ts';
 import { parseTag } from './reference.ts';
 import { Tags } from './tags.ts';
 import { call, digestOf, REPOSITORY } from './testing.ts';
@@ -97,24 +97,52 @@ class Stage {
   }
 }
 
-/** Every way in which the three calls of a move can fall between the calls of a delete, the last one soon or late. */
-function schedules(calls: number): string[] {
-  const all: string[] = [];
-  for (let first = 0; first <= calls; first++) {
-    for (let second = first; second <= calls; second++) {
-      for (const third of new Set([second, Math.min(second + 1, calls), calls])) {
-        const runs = [first, second - first, third - second].map((count) => `${'d'.repeat(count)}m`);
-        all.push(runs.join('') + 'd'.repeat(calls - third));
+/**
+ * Every way in which the four calls of a move that nobody disturbs can fall between the calls of a delete, the last
+ * one soon or late.
+ *
+ * @param share one of so many, where each takes long
+ */
+function schedules(calls: number, share: number): string[] {
+  const all = new Set<string>();
+  const positions = Array.from({ length: calls + 1 }, (_, index) => index);
+  const upTo = (end: number): number[] => positions.slice(0, end + 1);
+  for (const third of positions) {
+    for (const [first, second] of upTo(third).flatMap((end) => upTo(end).map((start) => [start, end]))) {
+      for (const fourth of [third, Math.min(third + 1, calls), calls]) {
+        all.add(scheduleOf([first, second, third, fourth], calls));
       }
     }
   }
-  return all;
+  return [...all].filter((_, index) => index % share === 0);
+}
+
+/** @param moves after how many calls of the delete each call of the move comes; undefined counts as zero */
+function scheduleOf(moves: readonly (number | undefined)[], calls: number): string {
+  const order = moves.map((at = 0, index) => 'd'.repeat(at - (moves[index - 1] ?? 0)));
+  return `${order.map((deletes) => `${deletes}m`).join('')}${'d'.repeat(calls - (moves.at(-1) ?? 0))}`;
 }
 
 async function point(driver: StorageDriver, digest: Digest): Promise<void> {
   await driver.put(revisionLinkKey(REPOSITORY, digest), Buffer.from(digest));
   await new Tags(driver, undefined).point(REPOSITORY, TAG, digest, call());
-  await sleep(3);
+}
+
+/** The driver of a process that dies after so many calls. */
+function dying(driver: StorageDriver, calls: number): StorageDriver {
+  let left = calls;
+  return new Proxy(driver, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property);
+      if (typeof value !== 'function') return value;
+      return async (...parameters: readonly unknown[]): Promise<unknown> => {
+        if (left === 0) throw new Error('died');
+        left -= 1;
+        const result: unknown = await Reflect.apply(value, target, parameters);
+        return result;
+      };
+    },
+  });
 }
 
 const BACK_ENDS: Record<string, () => Promise<{ driver: StorageDriver; end: () => Promise<void> }>> = {
@@ -127,6 +155,8 @@ const BACK_ENDS: Record<string, () => Promise<{ driver: StorageDriver; end: () =
 };
 
 describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
+  const share = backEnd === 'memory' ? 1 : 25;
+
   /** Deletes what points to DELETED while the tag moves to `to`. @returns where it points, and what ran */
   async function race(
     history: readonly Digest[],
@@ -153,24 +183,24 @@ describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
 
   test('keep a tag that one moves while the other deletes what it pointed to, however they interleave', async () => {
     const played = new Set<string>();
-    await mapConcurrently(schedules(10), 8, async (schedule) => {
+    await mapConcurrently(schedules(10, share), 8, async (schedule) => {
       const { target, order } = await race([], NEW, schedule);
       expect({ order, target }).toEqual({ order, target: NEW });
       played.add(order);
     });
 
-    expect(played.size).toBeGreaterThan(40);
+    expect(played.size).toBeGreaterThan(400 / share);
   });
 
   test('keep a tag that one moves back to what it was before', async () => {
-    await mapConcurrently(schedules(10), 8, async (schedule) => {
+    await mapConcurrently(schedules(10, share), 8, async (schedule) => {
       const { target, order } = await race([OLD], OLD, schedule);
       expect({ order, target }).toEqual({ order, target: OLD });
     });
   });
 
   test('never show a tag that points to nothing, while one moves and the other deletes it', async () => {
-    await mapConcurrently(schedules(8), 8, async (schedule) => {
+    await mapConcurrently(schedules(8, share), 8, async (schedule) => {
       const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
       if (driver === undefined || end === undefined) throw new Error(`no ${backEnd}`);
       try {
@@ -204,14 +234,44 @@ describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
   });
 });
 
-test('a tag is not put back to a manifest that is gone', async () => {
+test('a tag is not put back to where a process that died did not get it', async () => {
   const driver = createMemoryDriver();
   await point(driver, DELETED);
+  await driver.put(revisionLinkKey(REPOSITORY, NEW), Buffer.from(NEW));
   await driver.put(tagIndexKey(REPOSITORY, TAG, NEW), Buffer.from(NEW));
 
   await new Tags(driver, undefined).deletePointingTo(REPOSITORY, DELETED, call());
 
-  expect(await driver.stat(tagCurrentKey(REPOSITORY, TAG))).toBeUndefined();
+  expect((await driver.list(tagPrefix(REPOSITORY, TAG))).entries).toEqual([]);
+});
+
+const CHANGES: Record<string, (tags: Tags) => Promise<unknown>> = {
+  'deletes the manifest of the tag': (tags) => tags.deletePointingTo(REPOSITORY, DELETED, call()),
+  'deletes the tag': (tags) => tags.delete(REPOSITORY, TAG, call()),
+  'moves the tag': (tags) => tags.point(REPOSITORY, TAG, NEW, call()),
+};
+
+describe.each(Object.keys(CHANGES))('a process that dies while it %s', (change) => {
+  test.each([
+    { before: [], what: 'of a new tag' },
+    { before: [DELETED], what: 'of a tag that was never moved' },
+    { before: [OLD, NEW, DELETED], what: 'of a tag that was moved' },
+  ])('leaves nothing $what that is listed and points to nothing', async ({ before }) => {
+    for (let calls = 0, died = true; died; calls++) {
+      const driver = createMemoryDriver();
+      for (const digest of before) await point(driver, digest);
+
+      const result = CHANGES[change]?.(new Tags(dying(driver, calls), undefined));
+      died = await Promise.resolve(result).then(
+        () => false,
+        () => true,
+      );
+
+      const target = await new Tags(driver, undefined).resolve(REPOSITORY, TAG, call());
+      const listed = (await driver.list(tagPrefix(REPOSITORY, TAG))).entries.length > 0;
+      expect({ calls, listed }).toEqual({ calls, listed: target !== undefined });
+    }
+  });
 });
 
 test('a tag with a long history goes as a whole', async () => {

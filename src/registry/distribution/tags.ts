@@ -1,4 +1,4 @@
-import type { CallOptions, ObjectStat, StorageDriver } from '../storage/driver.ts';
+import type { CallOptions, StorageDriver } from '../storage/driver.ts';
 import { mapConcurrently } from './concurrency.ts';
 import { type Digest, isDigest } from './digest.ts';
 import { KeyedLock } from './keyed-lock.ts';
@@ -13,18 +13,6 @@ import type { ServiceLogger } from './service-dependencies.ts';
 const CONCURRENCY = 16;
 /** The target of a tag, relative to its prefix. */
 const CURRENT = 'current/link';
-
-/** What a tag was when it was deleted. */
-interface PastPointer {
-  readonly tag: Tag;
-  readonly digest: Digest;
-  /** When it was pointed there. */
-  readonly since: ObjectStat;
-  /** Keys of its history. A new one tells of a move, even when clocks are too coarse for it. */
-  readonly before: ReadonlySet<string>;
-  /** The same after it was deleted. */
-  readonly after: readonly string[];
-}
 
 /**
  * The tags of repositories as files. Nothing is cached: another replica may move a tag at any time, and the
@@ -50,6 +38,9 @@ export class Tags {
    * Points the tag to a manifest that exists. The history is written before the tag moves. Of a new tag it comes
    * second: whoever died between the two would leave a tag that is listed and points to nothing.
    *
+   * A replica that deletes the manifest where the tag stays takes the history before the tag. When the entry has
+   * gone in the end, it may be about to take the tag too, so both are written again: it looks for such an entry.
+   *
    * @param call `linked` resolves when the manifest has its link, and nothing is written before
    */
   async point(
@@ -59,11 +50,14 @@ export class Tags {
     call: CallOptions & { readonly linked?: Promise<void> },
   ): Promise<void> {
     const current = tagCurrentKey(name, tag);
-    const steps = [tagIndexKey(name, tag, digest), current];
+    const entry = tagIndexKey(name, tag, digest);
     await this.#moving.run(`${name}:${tag}`, async () => {
       const [found] = await Promise.all([this.#storage.stat(current, call), call.linked]);
       const isNew = found === undefined;
-      for (const key of isNew ? steps.toReversed() : steps) await this.#links.write(key, digest, call);
+      for (const key of isNew ? [current, entry] : [entry, current])
+        await this.#links.write(key, digest, call);
+      if (isNew || (await this.#storage.stat(entry, call)) !== undefined) return;
+      for (const key of [entry, current]) await this.#links.write(key, digest, call);
     });
   }
 
@@ -113,42 +107,42 @@ export class Tags {
   }
 
   /**
-   * The storage cannot delete what is still what it was, so that between look and delete another replica may have
-   * moved the tag. It has written the history first. So when the history shows such a move afterwards, the tag is
-   * put back to where that replica wanted it.
+   * The storage cannot delete what is still what it was, so that between look and delete another replica may move
+   * the tag, see {@link point}. All history goes before the tag: whoever dies leaves no tag that is listed and points
+   * to nothing, and what is there afterwards was written by such a move. The tag is put back to where it went.
    */
   async #deletePointer(
     name: RepositoryName,
-    pointer: { readonly tag: Tag; readonly digest: Digest },
+    { tag, digest }: { readonly tag: Tag; readonly digest: Digest },
     call: CallOptions,
   ): Promise<void> {
-    const { tag, digest } = pointer;
     const current = tagCurrentKey(name, tag);
-    const before = await this.#history(name, tag, call);
-    const stat = await this.#storage.stat(current, call);
-    if (stat === undefined || (await this.resolve(name, tag, call)) !== digest) return;
+    if ((await this.resolve(name, tag, call)) !== digest) return;
+    await this.#deleteHistory(name, tag, await this.#history(name, tag, call), call);
+    if ((await this.resolve(name, tag, call)) !== digest) return;
     await this.#storage.delete([current], call);
-    const after = await this.#history(name, tag, call);
-    const past = { tag, before: new Set(before), after, digest, since: stat };
-    const moved = await this.#movedTo(name, past, call);
-    if (moved === undefined) await this.#deleteHistory(name, tag, after, call);
-    else await this.#storage.put(current, Buffer.from(moved, 'ascii'), { ...call, ifAbsent: true });
+    const moves = await this.#history(name, tag, call);
+    const target = await this.#newestOf(name, { tag, entries: moves, not: digest }, call);
+    if (target === undefined) await this.#deleteHistory(name, tag, moves, call);
+    else await this.#storage.put(current, Buffer.from(target, 'ascii'), { ...call, ifAbsent: true });
   }
 
-  /** Where the tag was moved to last, if it was and the manifest is still there. */
-  async #movedTo(name: RepositoryName, past: PastPointer, call: CallOptions): Promise<Digest | undefined> {
-    const { tag, before, after, digest } = past;
-    const since = past.since.modifiedAt.getTime();
-    let last: { readonly digest: Digest; readonly at: number } | undefined;
-    await mapConcurrently(after, CONCURRENCY, async (key) => {
-      const entry = digestOfHistory(key);
-      if (entry === undefined || entry === digest) return;
-      const at = (await this.#storage.stat(tagIndexKey(name, tag, entry), call))?.modifiedAt.getTime();
-      if (at === undefined || (before.has(key) && at <= since)) return;
-      if ((await this.#storage.stat(revisionLinkKey(name, entry), call)) === undefined) return;
-      if (last === undefined || at > last.at) last = { digest: entry, at };
+  /** The digest of the newest entry whose manifest is there. */
+  async #newestOf(
+    name: RepositoryName,
+    { tag, entries, not }: { readonly tag: Tag; readonly entries: readonly string[]; readonly not: Digest },
+    call: CallOptions,
+  ): Promise<Digest | undefined> {
+    let newest: { readonly digest: Digest; readonly at: number } | undefined;
+    await mapConcurrently(entries, CONCURRENCY, async (key) => {
+      const digest = digestOfHistory(key);
+      if (digest === undefined || digest === not) return;
+      const at = (await this.#storage.stat(tagIndexKey(name, tag, digest), call))?.modifiedAt.getTime();
+      if (at === undefined || (newest !== undefined && at <= newest.at)) return;
+      if ((await this.#storage.stat(revisionLinkKey(name, digest), call)) === undefined) return;
+      if (newest === undefined || at > newest.at) newest = { digest, at };
     });
-    return last?.digest;
+    return newest?.digest;
   }
 
   /** What the tag has besides its target: an entry for all that it ever pointed to. Relative to its prefix. */
