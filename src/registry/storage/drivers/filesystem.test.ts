@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
 import {
   type FileHandle,
   mkdir,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
@@ -77,7 +79,9 @@ describe('layout', () => {
     const old = new Date(Date.now() - 2 * 3_600_000);
     await mkdir(join(root, '.tmp~'));
     for (const name of ['old', 'young']) await writeFile(join(root, '.tmp~', name), 'x');
-    await utimes(join(root, '.tmp~', 'old'), old, old);
+    await mkdir(join(root, '.tmp~', 'folder', 'current'), { recursive: true });
+    await writeFile(join(root, '.tmp~', 'folder', 'current', 'link'), 'x');
+    for (const name of ['old', 'folder']) await utimes(join(root, '.tmp~', name), old, old);
 
     await open();
 
@@ -94,6 +98,30 @@ describe('layout', () => {
 
     expect((await driver.list('', { delimiter: '/' })).entries).toEqual([]);
   });
+
+  test.each([{ ifAbsent: false }, { ifAbsent: true }])(
+    'shows a new folder together with its first file, with ifAbsent $ifAbsent',
+    async ({ ifAbsent }) => {
+      const done = new AbortController();
+      const writers = Array.from({ length: 8 }, async (_, writer) => {
+        for (let number = 0; number < 12; number++) {
+          // All write the same tags, each a file of its own.
+          const key = `repo/_manifests/tags/v${number}/index/sha256/${writer}/link` as StorageKey;
+          expect(await driver.put(key, Buffer.from('x'), { ifAbsent })).toBe(true);
+        }
+      });
+      const watcher = (async () => {
+        const tags = join(root, 'repo/_manifests/tags');
+        for (; !done.signal.aborted; await nextTurn()) {
+          for (const tag of existsSync(tags) ? readdirSync(tags) : []) {
+            expect(readdirSync(join(tags, tag), { recursive: true }).join(' ')).toContain('link');
+          }
+        }
+      })();
+      await Promise.all(writers).finally(() => done.abort());
+      await watcher;
+    },
+  );
 
   test('leaves no note of a deletion that has ended', async () => {
     await driver.put('repo/_manifests/tags/v1/current/link' as StorageKey, Buffer.from('x'));

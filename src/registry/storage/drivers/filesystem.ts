@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants, fstatSync, open as openCallback } from 'node:fs';
-import { access, link, lstat, open, readdir, rename, stat as statPath, unlink } from 'node:fs/promises';
+import { access, lstat, open, readdir, rename, rm, stat as statPath, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import { errorCode } from '../../../shared/errors.ts';
@@ -23,6 +23,7 @@ import { failure, fromSystem, isMissing } from './filesystem/failure.ts';
 import { FolderNames } from './filesystem/folder-names.ts';
 import { Folders, makeRoot, place } from './filesystem/folders.ts';
 import { listFolder } from './filesystem/listing.ts';
+import { placeWhole } from './filesystem/placement.ts';
 import { ownIdentity, type ProcessIdentity } from './filesystem/process-identity.ts';
 import { PruneNotes } from './filesystem/prune-notes.ts';
 import { BytesReader, closeQuietly, FileReader, readFully, SMALL_BYTES } from './filesystem/reader.ts';
@@ -124,10 +125,9 @@ class FilesystemDriver implements StorageDriver {
     const { ifAbsent = false, rebuildable = false } = options ?? {};
     try {
       const temporary = await this.#writeTemporary(bytes, this.#options.sync && !rebuildable);
-      const action = (): Promise<void> => (ifAbsent ? link(temporary, target) : rename(temporary, target));
       try {
-        if (rebuildable) await place(target, action);
-        else await this.#folders.placeDurably(target, action);
+        await placeWhole(temporary, target, { temporary: this.#temporary, ifAbsent });
+        if (!rebuildable) await this.#folders.syncEntries(dirname(target));
         return true;
       } finally {
         await unlink(temporary).catch(ignoreMissing);
@@ -358,7 +358,7 @@ async function removeTemporaries(folder: string, olderThan: number): Promise<num
     const path = join(folder, name);
     try {
       if ((await lstat(path)).mtimeMs >= olderThan) continue;
-      await unlink(path);
+      await rm(path, { recursive: true });
       removed += 1;
     } catch (error) {
       ignoreMissing(error);
