@@ -8,8 +8,6 @@ export interface Entry {
   readonly name: string;
   /** One when it is certain; several when a request was not answered. */
   readonly possible: ReadonlySet<State>;
-  /** Whether something else was deleted that takes this along, and nothing is known since. */
-  readonly wasTakenAlong: boolean;
   /** What requests wanted that were not answered and had no effect so far, since one was answered. */
   readonly unanswered: ReadonlySet<State>;
 }
@@ -19,7 +17,6 @@ export type Thing = Pick<Entry, 'kind' | 'repository' | 'name'>;
 
 interface OpenEntry extends Thing {
   possible: Set<State>;
-  wasTakenAlong: boolean;
   unanswered: Set<State>;
 }
 
@@ -40,7 +37,6 @@ export class Ledger {
     if (acknowledged) {
       entry.possible = new Set([state]);
       entry.unanswered = new Set();
-      entry.wasTakenAlong = false;
     } else {
       entry.unanswered.add(state);
     }
@@ -49,9 +45,7 @@ export class Ledger {
 
   /** A request that is about something else may change it, too. */
   doubt(thing: Thing, state: State): void {
-    const entry = this.#entry(thing);
-    entry.possible.add(state);
-    entry.wasTakenAlong = true;
+    this.#entry(thing).possible.add(state);
   }
 
   /** The server was asked, and this is what it said. */
@@ -83,7 +77,6 @@ export class Ledger {
       repository,
       name,
       possible: new Set<State>([undefined]),
-      wasTakenAlong: false,
       unanswered: new Set<State>(),
     };
     this.#entries.set(key, entry);

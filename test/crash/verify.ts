@@ -25,7 +25,6 @@ export async function verifyServer(
   const server = new Server(connection, verified);
   await server.walk();
   for (const entry of ledger.entries()) {
-    server.judge(entry);
     const actual = await server.stateOf(entry);
     if (!isPossible(entry, actual)) {
       const { kind, repository, name, possible } = entry;
@@ -37,24 +36,17 @@ export async function verifyServer(
 }
 
 /**
- * Two things may still come of a request that was not answered. A tag goes where it was to be moved when the manifest
- * that it stayed at is deleted: to the server this looks like a move by another replica at that moment. A referrer is
- * listed when the index is compared with the manifests, if the manifest is there.
+ * A referrer whose push was not answered is listed later, when the index is compared with the manifests, if the
+ * manifest is there.
  */
-function isPossible(
-  { kind, possible, unanswered, wasTakenAlong }: Entry,
-  actual: string | undefined,
-): boolean {
-  if (possible.has(actual)) return true;
-  return unanswered.has(actual) && (kind === 'referrer' || (kind === 'tag' && wasTakenAlong));
+function isPossible({ kind, possible, unanswered }: Entry, actual: string | undefined): boolean {
+  return possible.has(actual) || (kind === 'referrer' && unanswered.has(actual));
 }
 
 class Server {
   readonly #connection: Connection;
   readonly #verified: Verified;
   readonly #tags = new Map<string, string>();
-  /** Tags that are listed, and point to nothing. */
-  readonly #dangling = new Set<string>();
   readonly problems: string[] = [];
 
   constructor(connection: Connection, verified: Verified) {
@@ -68,19 +60,10 @@ class Server {
     for (const repository of repositories) {
       for (const tag of await this.#pages(`/v2/${repository}/tags/list?n=100`, 'tags')) {
         const digest = await this.#manifest(repository, tag);
-        if (digest === undefined) this.#dangling.add(`${repository}:${tag}`);
+        if (digest === undefined) this.problems.push(`tag ${repository}:${tag} points to nothing`);
         else this.#tags.set(`${repository}:${tag}`, digest);
       }
     }
-  }
-
-  /**
-   * A manifest takes its tags along when it is deleted, each in several steps. Whoever dies between them leaves the
-   * name of a tag in the list; a tag that nobody deleted never gets there.
-   */
-  judge({ kind, repository, name, wasTakenAlong }: Entry): void {
-    if (kind !== 'tag' || !this.#dangling.has(`${repository}:${name}`)) return;
-    if (!wasTakenAlong) this.problems.push(`tag ${repository}:${name} points to nothing`);
   }
 
   async stateOf({ kind, repository, name }: Entry): Promise<string | undefined> {
