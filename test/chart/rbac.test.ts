@@ -7,6 +7,7 @@ import { hash } from 'bcryptjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { KubeObject } from '../../src/operator/kube/types.ts';
+import { COMPILE_CACHE } from '../helpers/compile-cache.ts';
 import { type ApiServer, startApiServer } from '../servers/api-server.ts';
 import { freePort, type RunningProcess, startProcess } from '../servers/process.ts';
 import { type Call, callsTo, mustCall } from './api.ts';
@@ -154,7 +155,12 @@ async function startOperator(values: Values): Promise<RunningProcess> {
   return startProcess({
     command: process.execPath,
     args: [OPERATOR, 'run', `--kubeconfig=${kubeconfig}`, `--ops-listen=127.0.0.1:${port}`],
-    env: { POD_NAME: 'operator-0', POD_NAMESPACE: RELEASE.namespace, WATCH_NAMESPACES: namespaces },
+    env: {
+      ...COMPILE_CACHE,
+      POD_NAME: 'operator-0',
+      POD_NAMESPACE: RELEASE.namespace,
+      WATCH_NAMESPACES: namespaces,
+    },
     logFile: join(folder, 'operator.log'),
     ready: async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok,
     timeoutMs: 30_000,

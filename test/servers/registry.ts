@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
 import type { RegistryConfigInput } from '../../src/api/registry-config.ts';
+import { COMPILE_CACHE } from '../helpers/compile-cache.ts';
 import { answersHttp, freePort, type RunningProcess, startProcess } from './process.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/registry/main.ts', import.meta.url));
@@ -68,6 +69,7 @@ export async function startRegistry({
   const process_ = await startProcess({
     command: process.execPath,
     args: [program, 'serve', '--config', configFile],
+    ...(program === MAIN ? { env: { ...process.env, ...COMPILE_CACHE } } : {}),
     logFile: join(folder, 'registry.log'),
     ready: () => answersHttp(`${opsUrl}/readyz`),
     timeoutMs: 30_000,
@@ -123,7 +125,10 @@ function basic(user: string): string {
 export async function runToEnd(
   args: readonly string[],
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, ...COMPILE_CACHE },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
   const [stdout, stderr] = await Promise.all([buffer(child.stdout), buffer(child.stderr)]);
   return { code: await exit, stdout: stdout.toString(), stderr: stderr.toString() };

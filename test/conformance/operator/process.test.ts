@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { API_VERSION, REGISTRY_KIND, REGISTRY_PLURAL } from '../../../src/api/group.ts';
 import { KINDS } from '../../../src/operator/kube/kinds.ts';
 import type { KubeObject } from '../../../src/operator/kube/types.ts';
+import { COMPILE_CACHE } from '../../helpers/compile-cache.ts';
 import { freePort } from '../../servers/process.ts';
 import { Environment, until } from './environment.ts';
 
@@ -56,7 +57,9 @@ interface Running {
 
 function operator(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
   const { PATH, HOME } = process.env;
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { PATH, HOME, ...env } });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { PATH, HOME, ...COMPILE_CACHE, ...env },
+  });
   processes.push(child);
   let text = '';
   for (const stream of [child.stdout, child.stderr])

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { command } from '../../cluster/command.ts';
+import { COMPILE_CACHE } from '../../helpers/compile-cache.ts';
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { toolPath } from '../../helpers/tools.ts';
 import { freePort } from '../../servers/process.ts';
 
@@ -38,7 +39,7 @@ class LocalMode {
       state,
       ...more,
     ];
-    this.#child = spawn(process.execPath, args, { cwd: ROOT });
+    this.#child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, ...COMPILE_CACHE } });
     this.#child.stdout?.on('data', (text: Buffer) => (this.output += text.toString()));
     this.#child.stderr?.on('data', (text: Buffer) => (this.output += text.toString()));
     this.#ended = new Promise((resolve) => {
@@ -82,7 +83,7 @@ describe('operator local', () => {
   const started: LocalMode[] = [];
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'local-mode-'));
+    folder = await scratchFolder('local-mode-');
     file = join(folder, 'registry.yaml');
     await copyFile(join(ROOT, 'examples/quickstart.yaml'), file);
   });
