@@ -9,19 +9,20 @@
  *   node scripts/setup.mjs cluster up|down|status   a one-node cluster with the operator installed
  *   node scripts/setup.mjs fuzz [OPTION ...]        send the registry server random input
  *   node scripts/setup.mjs crash [OPTION ...]       kill the registry server under load
+ *   node scripts/setup.mjs bench [OPTION ...]       compare the registry server with others
  */
 import { dirname } from 'node:path';
 
 import { image } from './setup/build.mjs';
 import { cluster } from './setup/cluster.mjs';
-import { crash, fuzz } from './setup/long-tests.mjs';
+import { bench, crash, fuzz } from './setup/long-tests.mjs';
 import { CACHE } from './setup/paths.mjs';
 import { SetupError } from './setup/report.mjs';
 import { start } from './setup/start.mjs';
 import { test } from './setup/test.mjs';
 
 const USAGE =
-  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | image [--output FILE] | cluster up|down|status | fuzz | crash';
+  'usage: node scripts/setup.mjs start [FILE] [OPTION ...] | test [TIER ...] | image [--output FILE] | cluster up|down|status | fuzz | crash | bench';
 
 /** @returns {Promise<number>} exit status of the process */
 async function main([command, ...args]) {
@@ -38,6 +39,8 @@ async function main([command, ...args]) {
       return fuzz(args);
     case 'crash':
       return crash(args);
+    case 'bench':
+      return bench(args);
     default:
       throw new SetupError(USAGE);
   }

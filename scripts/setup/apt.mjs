@@ -29,11 +29,12 @@ const POLICY_ASIDE = `${POLICY}.registry-operator`;
 /**
  * Installs the Debian packages that are missing, without starting any of their services.
  *
+ * @param {{nice: boolean, only?: string[]}} options `only`: of all packages, these
  * @returns {Promise<boolean>} whether anything was installed
  */
-export async function installDebianPackages({ nice }) {
+export async function installDebianPackages({ nice, only = Object.values(PACKAGES).flat() }) {
   requireDebian();
-  const missing = await missingPackages();
+  const missing = await missingPackages(only);
   if (missing.length === 0) {
     return false;
   }
@@ -52,8 +53,7 @@ export async function installDebianPackages({ nice }) {
   return true;
 }
 
-async function missingPackages() {
-  const names = Object.values(PACKAGES).flat();
+async function missingPackages(names) {
   // The status of a package that dpkg has never heard of is an error, which says nothing more than its absence.
   const { stdout } = await capture('dpkg-query', ['-W', '-f', '${db:Status-Status} ${Package}\n', ...names]);
   const installed = new Set(stdout.split('\n'));

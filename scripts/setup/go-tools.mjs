@@ -22,6 +22,8 @@ const PROGRAMS = [
   { name: 'cosign', version: 'v3.1.3', package: 'github.com/sigstore/cosign/v3/cmd/cosign' },
 ];
 
+/** Puts load on registries for `npm run bench`. */
+const LOADGEN_MODULE = 'test/bench/loadgen';
 const KUBE_MODULE = 'test/cluster/tools';
 /** Programs that the binary `kube` becomes when it is called by their names. */
 const KUBE_PROGRAMS = [
@@ -47,18 +49,43 @@ const BUILD_GIBIBYTES = 8;
  */
 export async function installGoTools({ nice }) {
   const go = await findGo();
-  const build = (args, name, more = {}) => {
+  const build = builder(go, nice);
+  const made = [];
+  for (const program of PROGRAMS) {
+    made.push(await provideProgram(program, go, build));
+  }
+  made.push(await provideLoadgen(go, build));
+  made.push(await provideKube(go, build));
+  return made.includes(true);
+}
+
+/** Builds what the benchmark runs, and nothing else. */
+export async function installBenchTools() {
+  const go = await findGo();
+  const build = builder(go, false);
+  const distribution = PROGRAMS.find(({ name }) => name === 'distribution');
+  await provideProgram(distribution, go, build);
+  await provideLoadgen(go, build);
+}
+
+function builder(go, nice) {
+  return (args, name, more = {}) => {
     requireDisk(CACHE, BUILD_GIBIBYTES, 'building test tools');
     const env = { ...process.env, ...FLAGS, GOGC: BUILD_GOGC, ...more.env };
     const log = join(CACHE, 'logs', `build-${name}.log`);
     return runLogged(go.path, args, { log, env, nice, cwd: more.cwd });
   };
-  const made = [];
-  for (const program of PROGRAMS) {
-    made.push(await provideProgram(program, go, build));
-  }
-  made.push(await provideKube(go, build));
-  return made.includes(true);
+}
+
+function provideLoadgen(go, build) {
+  const tool = {
+    key: `loadgen-${fingerprint([LOADGEN_MODULE], Object.values(FLAGS))}-${go.version}`,
+    programs: { loadgen: 'loadgen' },
+    title: 'building the load generator',
+  };
+  return provide(tool, (folder) =>
+    build(['build', '-o', join(folder, 'loadgen'), '.'], 'loadgen', { cwd: join(ROOT, LOADGEN_MODULE) }),
+  );
 }
 
 function provideProgram({ name, version, package: path, file = name }, go, build) {

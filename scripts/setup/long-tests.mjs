@@ -1,3 +1,5 @@
+import { installDebianPackages } from './apt.mjs';
+import { installBenchTools } from './go-tools.mjs';
 import { installPackages } from './packages.mjs';
 import { NODE } from './paths.mjs';
 import { runForeground } from './process.mjs';
@@ -24,4 +26,17 @@ export async function crash(args) {
   await installPackages({ dev: true });
   await installTools();
   return runForeground(NODE, ['test/crash/main.ts', ...args]);
+}
+
+/**
+ * Compares the server with others: `npm run bench [-- --only ROW] [-- load]`.
+ *
+ * @param {string[]} args
+ * @returns {Promise<number>} exit status
+ */
+export async function bench(args) {
+  await installPackages({ dev: true });
+  await installDebianPackages({ nice: false, only: ['docker-registry'] });
+  await installBenchTools();
+  return runForeground(NODE, ['test/bench/main.ts', ...args]);
 }

@@ -11,8 +11,10 @@ export interface ProcessOptions {
   readonly cwd?: string;
   /** Receives stdout and stderr. */
   readonly logFile: string;
-  /** Asked every 50 ms until it is true; a rejection counts as "not yet". */
+  /** Asked again and again until it is true; a rejection counts as "not yet". */
   readonly ready: () => Promise<boolean>;
+  /** Milliseconds between two questions; 50 unless set. */
+  readonly intervalMs?: number;
   /** Milliseconds until the start counts as failed. */
   readonly timeoutMs: number;
 }
@@ -91,7 +93,7 @@ async function waitUntilReady(options: ProcessOptions, end: ProcessEnd): Promise
     if (end.reason() !== undefined) return `exited early (${end.reason()})`;
     if (ready) return undefined;
     if (Date.now() > deadline) return `was not ready after ${options.timeoutMs} ms`;
-    await Promise.race([sleep(READY_INTERVAL_MS), end.done]);
+    await Promise.race([sleep(options.intervalMs ?? READY_INTERVAL_MS), end.done]);
   }
 }
 
