@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { tmpdir } from 'node:os';
+import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { createAuthority } from '../../../src/operator/pki/authority.ts';
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
-import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
+import type { TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
+import { useOwnServers } from './own-servers.ts';
 import { SlowClient, untilQueued, untilRunning } from './slow-client.ts';
 
 const WAIT = { timeout: 15_000, interval: 20 };
@@ -21,33 +22,11 @@ const WAIT = { timeout: 15_000, interval: 20 };
 const REFUSED = { timeout: 10_000, interval: 500 };
 const START = '/v2/a/blobs/uploads/';
 
-let folder: string;
-const cleanups: (() => Promise<void>)[] = [];
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-  await rm(folder, { recursive: true });
-});
-
-async function start(config: Partial<RegistryConfigInput> = {}): Promise<TestRegistry> {
-  const registry = await startRegistry({
-    folder,
-    config: {
-      storage: { driver: 'filesystem', rootDirectory: join(folder, 'data') },
-      auth: { anonymous: 'PullPush' },
-      ...config,
-    },
-  });
-  cleanups.push(() => registry.process.stop());
-  return registry;
-}
+const servers = useOwnServers();
 
 async function open(registry: TestRegistry): Promise<SlowClient> {
   const client = await SlowClient.open(registry);
-  cleanups.push(async () => client.leave());
+  servers.atEnd(() => client.leave());
   return client;
 }
 
@@ -69,7 +48,7 @@ function get(registry: TestRegistry, target: string, agent: Agent): Promise<Inco
 
 describe('a server that stops', () => {
   it('is not ready at once, refuses connections soon, and finishes uploads and downloads', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const blob = randomBytes(24 << 20);
     const target = `/v2/a/blobs/${sha256(blob)}`;
     await registry.call(`${START}?digest=${sha256(blob)}`, { method: 'POST', body: blob });
@@ -78,15 +57,18 @@ describe('a server that stops', () => {
     upload.request(`PATCH ${started.headers.location}`, { 'content-length': 10 });
     upload.send('first');
     const download = await get(registry, target, new Agent());
+    const idle = await open(registry);
     await untilRunning(registry, 'blob_upload_chunk', 1);
 
     await terminate(registry);
 
     const ready = await fetch(`${registry.opsUrl}/readyz`);
     expect([ready.status, await ready.text()]).toEqual([503, 'draining\n']);
+    const verbose = await fetch(`${registry.opsUrl}/readyz?verbose`);
+    expect(await verbose.json()).toMatchObject({ status: 'draining' });
     await vi.waitFor(() => expect(registry.call('/v2/')).rejects.toThrow('ECONNREFUSED'), REFUSED);
-    // Longer than connections without a request are left open.
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // Then those without a request are not left open any longer.
+    await idle.end();
     upload.send('later');
     expect(await upload.answer()).toMatch(/^HTTP\/1\.1 202 /);
     expect(upload.received).toMatch(/\r\nrange: 0-9\r\n/i);
@@ -97,7 +79,7 @@ describe('a server that stops', () => {
   });
 
   it('still serves requests that wait for their turn', async () => {
-    const registry = await start({ limits: { write: { maxRunning: 1 } } });
+    const registry = await servers.start({ limits: { write: { maxRunning: 1 } } });
     const running = await open(registry);
     running.request(`POST ${START}?digest=${sha256('slow')}`, { 'content-length': 4 });
     await untilRunning(registry, 'blob_upload', 1);
@@ -117,7 +99,7 @@ describe('a server that stops', () => {
   });
 
   it('closes connections on which nothing happens, and answers on one that was just used', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const [idle, busy] = [await open(registry), await open(registry)];
     idle.request('GET /v2/');
     await idle.answer();
@@ -134,14 +116,30 @@ describe('a server that stops', () => {
     await untilStopped(registry);
   });
 
-  it('does so over TLS, too', async () => {
+  it('answers a request of which the beginning has come, and closes its connection', async () => {
+    const registry = await servers.start();
+    const client = await open(registry);
+    client.send('GET /v2/ HTTP/1.1\r\nHost: x\r\n');
+
+    await terminate(registry);
+    client.send('\r\n');
+
+    await client.end();
+    expect(client.received).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n/i);
+    await untilStopped(registry);
+  });
+
+  it('does so over TLS, too, and closes connections that never begin to speak it', async () => {
     const options = { now: new Date(), randomBytes };
     const authority = await createAuthority('test', options);
     const leaf = await issueCertificate(authority, { commonName: 'registry', names: ['127.0.0.1'] }, options);
-    await writeFile(join(folder, 'tls.crt'), leaf.certificate);
-    await writeFile(join(folder, 'tls.key'), leaf.key);
-    const files = { certificateFile: join(folder, 'tls.crt'), keyFile: join(folder, 'tls.key') };
-    const registry = await start({ http: { tls: files } });
+    const files = {
+      certificateFile: join(servers.folder, 'tls.crt'),
+      keyFile: join(servers.folder, 'tls.key'),
+    };
+    await writeFile(files.certificateFile, leaf.certificate);
+    await writeFile(files.keyFile, leaf.key);
+    const registry = await servers.start({ http: { tls: files } });
     const secured = await Promise.all(
       Array.from({ length: 2 }, async () => {
         const socket = connect({
@@ -149,12 +147,16 @@ describe('a server that stops', () => {
           host: '127.0.0.1',
           ca: authority.certificate,
         });
-        cleanups.push(async () => void socket.destroy());
+        servers.atEnd(() => socket.destroy());
         await once(socket, 'secureConnect');
         return { socket, received: text(socket) };
       }),
     );
     const [idle, busy] = secured;
+    const silent = connectTcp(Number(new URL(registry.url).port), '127.0.0.1');
+    servers.atEnd(() => silent.destroy());
+    await once(silent, 'connect');
+    const closed = once(silent, 'close');
     busy?.socket.write(
       `POST ${START}?digest=${sha256('slow')} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n`,
     );
@@ -163,6 +165,7 @@ describe('a server that stops', () => {
     await terminate(registry);
 
     expect(await idle?.received).toBe('');
+    await closed;
     busy?.socket.write('slow');
     expect(await busy?.received).toMatch(/^HTTP\/1\.1 201 [^]*\r\nconnection: close\r\n/i);
     await untilStopped(registry);
@@ -170,9 +173,9 @@ describe('a server that stops', () => {
   });
 
   it('answers every request that was sent before its connection was closed', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const agent = new Agent({ keepAlive: true, maxSockets: 20 });
-    cleanups.push(async () => agent.destroy());
+    servers.atEnd(() => agent.destroy());
     const failures: unknown[] = [];
     let answered = 0;
     const stopped = new AbortController();
@@ -202,7 +205,10 @@ describe('a server that stops', () => {
   });
 
   it('cuts off what takes longer than it may, and keeps the upload for the next process', async () => {
-    const registry = await start({ http: { drainSeconds: 1 } });
+    const registry = await servers.start({ http: { drainSeconds: 1 } });
+    const blob = Buffer.alloc(24 << 20, 7);
+    await registry.call(`${START}?digest=${sha256(blob)}`, { method: 'POST', body: blob });
+    const download = await get(registry, `/v2/a/blobs/${sha256(blob)}`, new Agent());
     const started = await registry.call(START, { method: 'POST' });
     const upload = await open(registry);
     upload.request(`PATCH ${started.headers.location}`, { 'content-length': 1000 });
@@ -214,7 +220,8 @@ describe('a server that stops', () => {
     await registry.process.stop();
 
     expect(registry.process.log()).toContain('cut off');
-    const next = await start();
+    await expect(buffer(download)).rejects.toThrow('aborted');
+    const next = await servers.start();
     const status = await next.call(started.headers.location ?? '');
     expect([status.status, status.headers['range']]).toEqual([204, '0-12']);
     const put = await next.call(`${started.headers.location}?digest=${sha256('what has come back')}`, {
@@ -224,8 +231,26 @@ describe('a server that stops', () => {
     expect(put.status).toBe(201);
   });
 
+  it('keeps an upload between two of its requests for the next process', async () => {
+    const registry = await servers.start();
+    const started = await registry.call(START, { method: 'POST' });
+    const location = started.headers.location ?? '';
+    await registry.call(location, { method: 'PATCH', body: 'first ' });
+
+    await registry.process.stop();
+    const next = await servers.start();
+
+    const status = await next.call(location);
+    expect([status.status, status.headers['range']]).toEqual([204, '0-5']);
+    const put = await next.call(`${location}?digest=${sha256('first second')}`, {
+      method: 'PUT',
+      body: 'second',
+    });
+    expect(put.status).toBe(201);
+  });
+
   it('ends at once at a second signal', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const upload = await open(registry);
     upload.request(`POST ${START}?digest=${sha256('slow')}`, { 'content-length': 4 });
     await untilRunning(registry, 'blob_upload', 1);
@@ -241,7 +266,7 @@ describe('a server that stops', () => {
 
 describe('SIGHUP', () => {
   it('makes the server look at its configuration, and does not end it', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const client = await open(registry);
     client.request(`POST ${START}?digest=${sha256('slow')}`, { 'content-length': 4 });
     await untilRunning(registry, 'blob_upload', 1);

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
 import { RawConnection } from './raw-http.ts';
@@ -18,7 +18,7 @@ const blob = randomBytes(300_000);
 const digest = sha256(blob);
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-bodies-'));
+  folder = await scratchFolder('registry-bodies-');
   registry = await startRegistry({
     folder,
     config: {

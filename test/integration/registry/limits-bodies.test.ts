@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
-import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
-import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
+import type { TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
+import { useOwnServers } from './own-servers.ts';
+import { reconfigure } from './reconfigure.ts';
 import { metric, SlowClient, untilRunning } from './slow-client.ts';
 
 const MIB = 1 << 20;
@@ -16,33 +14,11 @@ const WAIT = { timeout: 15_000, interval: 50 };
 /** Files that a server may open late and keep, and connections of the test itself. */
 const SPARE_FILES = 20;
 
-let folder: string;
-const cleanups: (() => Promise<void>)[] = [];
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-  await rm(folder, { recursive: true });
-});
-
-async function start(config: Partial<RegistryConfigInput>): Promise<TestRegistry> {
-  const registry = await startRegistry({
-    folder,
-    config: {
-      storage: { driver: 'filesystem', rootDirectory: join(folder, 'data') },
-      auth: { anonymous: 'PullPush' },
-      ...config,
-    },
-  });
-  cleanups.push(() => registry.process.stop());
-  return registry;
-}
+const servers = useOwnServers();
 
 async function openAll(registry: TestRegistry, count: number): Promise<SlowClient[]> {
   const clients = await Promise.all(Array.from({ length: count }, () => SlowClient.open(registry)));
-  cleanups.push(async () => clients.forEach((client) => client.leave()));
+  servers.atEnd(() => clients.forEach((client) => client.leave()));
   return clients;
 }
 
@@ -53,7 +29,7 @@ async function startUpload(registry: TestRegistry): Promise<string> {
 
 describe('a body that comes too slowly', () => {
   it('is answered with 408 when nothing comes any more, and the upload keeps what has come', async () => {
-    const registry = await start({ limits: { bodyIdleSeconds: 1 } });
+    const registry = await servers.start({ limits: { bodyIdleSeconds: 1 } });
     const location = await startUpload(registry);
     const [client] = await openAll(registry, 1);
     client?.request(`PATCH ${location}`, { 'content-length': 1000 });
@@ -76,7 +52,7 @@ describe('a body that comes too slowly', () => {
   });
 
   it('is answered with 408 when it comes in drops', async () => {
-    const registry = await start({ limits: { bodyIdleSeconds: 1, minBodyBytesPerSecond: 100 } });
+    const registry = await servers.start({ limits: { bodyIdleSeconds: 1, minBodyBytesPerSecond: 100 } });
     const targets = [
       `PATCH ${await startUpload(registry)}`,
       `PUT ${await startUpload(registry)}?digest=${sha256('x')}`,
@@ -108,7 +84,7 @@ describe('a body that comes too slowly', () => {
   });
 
   it('passes when it keeps the average, and at any pace without a lowest rate', async () => {
-    const registry = await start({ limits: { bodyIdleSeconds: 1, minBodyBytesPerSecond: 10 } });
+    const registry = await servers.start({ limits: { bodyIdleSeconds: 1, minBodyBytesPerSecond: 10 } });
     const body = 'x'.repeat(60);
     const push = async (): Promise<string> => {
       const [client] = await openAll(registry, 1);
@@ -124,12 +100,9 @@ describe('a body that comes too slowly', () => {
   });
 
   it('is waited for as long as the changed configuration says', async () => {
-    const registry = await start({});
-    const config = JSON.parse(await readFile(registry.configFile, 'utf8')) as RegistryConfigInput;
-    const changed = { ...config, limits: { bodyIdleSeconds: 1, headerSeconds: 1 } };
-    await writeFile(`${registry.configFile}.new`, JSON.stringify(changed));
-    await rename(`${registry.configFile}.new`, registry.configFile);
-    await vi.waitFor(() => expect(registry.process.log()).toContain('configuration reloaded'), WAIT);
+    const registry = await servers.start();
+    const limits = { bodyIdleSeconds: 1, headerSeconds: 1 };
+    await reconfigure(registry, (config) => ({ ...config, limits }));
     const [body, head] = await openAll(registry, 2);
 
     body?.request(`POST ${START}?digest=${sha256('x')}`, { 'content-length': 1 });
@@ -144,7 +117,7 @@ describe('a body that comes too slowly', () => {
 
 describe('the head of a request', () => {
   it('may take so long', async () => {
-    const registry = await start({ limits: { headerSeconds: 1 } });
+    const registry = await servers.start({ limits: { headerSeconds: 1 } });
     const clients = await openAll(registry, 3);
     const [, slow, second] = clients;
     slow?.send('GET /v2/ HTTP/1.1\r\nhost: ');
@@ -162,7 +135,7 @@ describe('the head of a request', () => {
   });
 
   it('may be so long', async () => {
-    const registry = await start({ http: { maxHeaderBytes: 4096 } });
+    const registry = await servers.start({ http: { maxHeaderBytes: 4096 } });
     const long = await registry.call('/v2/', { headers: { 'x-long': 'x'.repeat(5000) } });
     const short = await registry.call('/v2/', { headers: { 'x-long': 'x'.repeat(3000) } });
 
@@ -180,7 +153,7 @@ describe('the head of a request', () => {
 
 describe('hundreds of slow connections', () => {
   it('do not stop others, and give back what they have taken', async () => {
-    const registry = await start({
+    const registry = await servers.start({
       limits: { headerSeconds: 2, bodyIdleSeconds: 2, minBodyBytesPerSecond: 1000 },
     });
     const files = await metric(registry, 'process_open_fds');
@@ -215,7 +188,7 @@ describe('hundreds of slow connections', () => {
   });
 
   it('that read and write slowly leave a fast client what it needs', async () => {
-    const registry = await start({});
+    const registry = await servers.start();
     const large = randomBytes(16 * MIB);
     const target = `/v2/a/blobs/${sha256(large)}`;
     await registry.call(`${START}?digest=${sha256(large)}`, { method: 'POST', body: large });

@@ -1,43 +1,21 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { hashSync } from 'bcryptjs';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
-import { scratchFolder } from '../../helpers/scratch-folder.ts';
-import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
+import type { Answer, TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
+import { useOwnServers } from './own-servers.ts';
 import { metric, SlowClient, untilRunning } from './slow-client.ts';
 
 const START = '/v2/a/blobs/uploads/';
 const MAX = 3;
 
-let folder: string;
-const cleanups: (() => Promise<void>)[] = [];
-
-beforeEach(async () => {
-  folder = await scratchFolder('registry-');
+const servers = useOwnServers({
+  http: { trustedProxies: ['127.0.0.1'] },
+  limits: { perClient: { maxOpenUploads: MAX } },
 });
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-  await rm(folder, { recursive: true });
-});
-
-async function start(config: Partial<RegistryConfigInput> = {}): Promise<TestRegistry> {
-  const registry = await startRegistry({
-    folder,
-    config: {
-      storage: { driver: 'filesystem', rootDirectory: join(folder, 'data') },
-      auth: { anonymous: 'PullPush' },
-      http: { trustedProxies: ['127.0.0.1'] },
-      limits: { perClient: { maxOpenUploads: MAX } },
-      ...config,
-    },
-  });
-  cleanups.push(() => registry.process.stop());
-  return registry;
-}
 
 function startUpload(registry: TestRegistry, address = '192.0.2.1'): Promise<Answer> {
   return registry.call(START, { method: 'POST', headers: { 'x-forwarded-for': address } });
@@ -62,9 +40,9 @@ async function expectFree(registry: TestRegistry, count: number): Promise<void> 
 
 describe('open uploads of one client', () => {
   it('are bounded also for requests whose password is checked at once', async () => {
-    const file = join(folder, 'users');
+    const file = join(servers.folder, 'users');
     await writeFile(file, `ada:${hashSync('pw', 10)}\n`);
-    const registry = await start({ auth: { basic: { htpasswdFiles: [file] } } });
+    const registry = await servers.start({ auth: { basic: { htpasswdFiles: [file] } } });
 
     const answers = await Promise.all(
       Array.from({ length: 30 }, () => registry.call(START, { method: 'POST', user: 'ada:pw' })),
@@ -74,7 +52,7 @@ describe('open uploads of one client', () => {
   });
 
   it('are bounded, and those of others go on', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const answers = await Promise.all(Array.from({ length: MAX + 5 }, () => startUpload(registry)));
 
     const refused = answers.filter(({ status }) => status === 429);
@@ -93,7 +71,7 @@ describe('open uploads of one client', () => {
   });
 
   it('count no more when they are completed, cancelled or gone', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const [completed = '', cancelled = '', wrong = ''] = await startAll(registry);
     await expectFull(registry);
 
@@ -112,7 +90,7 @@ describe('open uploads of one client', () => {
   });
 
   it('still count when a request to them has failed or was given up', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const [location = ''] = await startAll(registry);
     const client = await SlowClient.open(registry);
     client.request(`PATCH ${location}`, { 'content-length': 1000 });
@@ -131,7 +109,7 @@ describe('open uploads of one client', () => {
   });
 
   it('count not for pushes in one request, mounts and refused requests', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     for (let count = 0; count < MAX + 2; count += 1) {
       const body = `blob ${count}`;
       const target = `${START}?digest=${sha256(body)}`;
@@ -147,8 +125,8 @@ describe('open uploads of one client', () => {
   });
 
   it('count not when another replica has ended them', async () => {
-    const registry = await start();
-    const other = await start();
+    const registry = await servers.start();
+    const other = await servers.start();
     const [first = '', second = ''] = await startAll(registry);
     await expectFull(registry);
 
@@ -162,13 +140,13 @@ describe('open uploads of one client', () => {
   });
 
   it('are forgotten by a server that was killed', async () => {
-    const registry = await start();
+    const registry = await servers.start();
     const [location = ''] = await startAll(registry);
     await expectFull(registry);
     process.kill(registry.process.pid, 'SIGKILL');
     await registry.process.stop();
 
-    const next = await start();
+    const next = await servers.start();
 
     await startAll(next);
     await expectFull(next);

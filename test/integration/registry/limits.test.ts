@@ -1,13 +1,14 @@
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { hashSync } from 'bcryptjs';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
-import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
+import type { Answer, TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
+import { useOwnServers } from './own-servers.ts';
+import { reconfigure } from './reconfigure.ts';
 import { metric, SlowClient, untilQueued, untilRunning } from './slow-client.ts';
 
 const RELOAD = { timeout: 15_000, interval: 50 };
@@ -17,27 +18,13 @@ const READ = `/v2/a/blobs/${sha256('nothing')}`;
 const SLOW_BYTES = 'a slow body';
 const SLOW_PUSH = `POST ${START}?digest=${sha256(SLOW_BYTES)}`;
 
-let folder: string;
-const cleanups: (() => Promise<void>)[] = [];
+const servers = useOwnServers({ storage: { driver: 'memory' } });
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-  await rm(folder, { recursive: true });
-});
-
-async function start(
+function start(
   limits: RegistryConfigInput['limits'],
   config: Partial<RegistryConfigInput> = {},
 ): Promise<TestRegistry> {
-  const registry = await startRegistry({
-    folder,
-    config: { storage: { driver: 'memory' }, auth: { anonymous: 'PullPush' }, limits, ...config },
-  });
-  cleanups.push(() => registry.process.stop());
-  return registry;
+  return servers.start({ limits, ...config });
 }
 
 /** A push that has been let in and does not end before {@link finish}. */
@@ -63,17 +50,6 @@ function expectRefused(answer: Answer, [status, code]: [number, string], message
 /** Headers of a request that a proxy has taken from this address. */
 function from(address: string): Record<string, string> {
   return { 'x-forwarded-for': address };
-}
-
-async function reconfigure(registry: TestRegistry, limits: RegistryConfigInput['limits']): Promise<void> {
-  const config = JSON.parse(await readFile(registry.configFile, 'utf8')) as RegistryConfigInput;
-  await writeFile(`${registry.configFile}.new`, JSON.stringify({ ...config, limits }));
-  const before = registry.process.log().split('configuration reloaded').length;
-  await rename(`${registry.configFile}.new`, registry.configFile);
-  await vi.waitFor(
-    () => expect(registry.process.log().split('configuration reloaded').length).toBe(before + 1),
-    RELOAD,
-  );
 }
 
 describe('writes beyond limits.write', () => {
@@ -172,10 +148,10 @@ describe('writes beyond limits.write', () => {
   });
 
   it('take no places from others while their clients are not let in', async () => {
-    await writeFile(join(folder, 'users'), `ada:${hashSync('right', 4)}\n`);
+    await writeFile(join(servers.folder, 'users'), `ada:${hashSync('right', 4)}\n`);
     const registry = await start(
       { write: { maxRunning: 1, maxQueued: 0 } },
-      { auth: { basic: { htpasswdFiles: [join(folder, 'users')] } } },
+      { auth: { basic: { htpasswdFiles: [join(servers.folder, 'users')] } } },
     );
     const strangers = await Promise.all(Array.from({ length: 20 }, () => SlowClient.open(registry)));
     for (const client of strangers) client.request(SLOW_PUSH, { 'content-length': SLOW_BYTES.length });
@@ -196,7 +172,8 @@ describe('writes beyond limits.write', () => {
     const queued = registry.call(START, { method: 'POST' });
     await untilQueued(registry, 'write', 1);
 
-    await reconfigure(registry, { write: { maxRunning: 2, maxQueued: 0 } });
+    const limits = { write: { maxRunning: 2, maxQueued: 0 } };
+    await reconfigure(registry, (config) => ({ ...config, limits }));
 
     // The one that waits comes first.
     expect((await registry.call(START, { method: 'POST' })).status).toBe(503);
@@ -287,16 +264,19 @@ describe('one client beyond limits.perClient', () => {
     expect(wait).toBeLessThanOrEqual(2);
     await new Promise((resolve) => setTimeout(resolve, wait * 1000));
     expect((await ask('2001:db8::1')).status).toBe(404);
-    await reconfigure(registry, { perClient: {} });
+    await reconfigure(registry, (config) => ({ ...config, limits: { perClient: {} } }));
     for (let count = 0; count < 6; count += 1) expect((await ask('2001:db8::1')).status).toBe(404);
   });
 
   it('is the user, wherever the requests come from', async () => {
     const users = ['ada', 'bob'].map((name) => `${name}:${hashSync('right', 4)}\n`);
-    await writeFile(join(folder, 'users'), users.join(''));
+    await writeFile(join(servers.folder, 'users'), users.join(''));
     const registry = await start(
       { perClient: { requestsPerSecond: 0.01, burst: 1 } },
-      { http: proxies, auth: { basic: { htpasswdFiles: [join(folder, 'users')] }, anonymous: 'Pull' } },
+      {
+        http: proxies,
+        auth: { basic: { htpasswdFiles: [join(servers.folder, 'users')] }, anonymous: 'Pull' },
+      },
     );
     const statusOf = async (user: string | undefined, address: string): Promise<number> => {
       const as = user === undefined ? {} : { user: `${user}:right` };

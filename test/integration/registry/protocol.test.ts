@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from './content.ts';
 
@@ -16,7 +16,7 @@ let folder: string;
 let registry: TestRegistry;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
+  folder = await scratchFolder('registry-');
   registry = await startRegistry({
     folder,
     config: {

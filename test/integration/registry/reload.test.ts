@@ -1,14 +1,13 @@
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
 
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry, type Answer, type Call, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
+import { reconfigure } from './reconfigure.ts';
 
-const RELOAD = { timeout: 15_000, interval: 50 };
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 const START = '/v2/a/blobs/uploads/';
 const BLOB = 'a blob';
@@ -18,7 +17,7 @@ let registry: TestRegistry;
 let original: RegistryConfigInput;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
+  folder = await scratchFolder('registry-');
   registry = await startRegistry({
     folder,
     config: { storage: { driver: 'memory' }, auth: { anonymous: 'PullPush', anonymousDelete: true } },
@@ -30,14 +29,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Replaces the configuration and waits until the server has taken it over. */
-async function configure(change: Partial<RegistryConfigInput>): Promise<void> {
-  const reloads = (): number => registry.process.log().split('configuration reloaded').length;
-  const before = reloads();
-  const http = { ...original.http, ...change.http };
-  await writeFile(`${registry.configFile}.new`, JSON.stringify({ ...original, ...change, http }));
-  await rename(`${registry.configFile}.new`, registry.configFile);
-  await vi.waitFor(() => expect(reloads()).toBe(before + 1), RELOAD);
+/** Makes the configuration the original one with this change. */
+function configure(change: Partial<RegistryConfigInput>): Promise<void> {
+  return reconfigure(registry, () => ({
+    ...original,
+    ...change,
+    http: { ...original.http, ...change.http },
+  }));
 }
 
 interface Setting {

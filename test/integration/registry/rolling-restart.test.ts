@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { MANIFEST_TYPE, manifestOf, sha256 } from './content.ts';
 import { RetryingClient } from './retrying-client.ts';
@@ -22,7 +22,7 @@ let replicas: TestRegistry[] = [];
 let client: RetryingClient;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
+  folder = await scratchFolder('registry-');
   replicas = await Promise.all([startReplica('a'), startReplica('b')]);
   client = new RetryingClient(() => replicas.map(({ url }) => url));
 });

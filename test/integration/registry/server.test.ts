@@ -1,16 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
-import { access, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { get } from 'node:http';
-import { connect as connectTcp } from 'node:net';
-import { tmpdir } from 'node:os';
+import { access, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buffer, text as readText } from 'node:stream/consumers';
 import { connect, type SecureVersion } from 'node:tls';
 
 import { hashSync } from 'bcryptjs';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { loadedHash, reloadedFiles } from '../../../src/api/loaded-hash.ts';
 import { RegistryConfig, type RegistryConfigInput } from '../../../src/api/registry-config.ts';
@@ -18,38 +13,18 @@ import { createAuthority, type IssueOptions } from '../../../src/operator/pki/au
 import { issueCertificate } from '../../../src/operator/pki/certificate.ts';
 import { indexesCompleteKey } from '../../../src/registry/distribution/layout.ts';
 import { toolPath } from '../../helpers/tools.ts';
-import {
-  runToEnd,
-  startRegistry,
-  type Call,
-  type RegistryOptions,
-  type TestRegistry,
-} from '../../servers/registry.ts';
+import type { Call, TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
+import { useOwnServers } from './own-servers.ts';
 
 const ISSUE: IssueOptions = { now: new Date(), randomBytes };
 const RELOAD = { timeout: 15_000, interval: 50 };
 
-let folder: string;
-const cleanups: (() => Promise<void>)[] = [];
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-  await rm(folder, { recursive: true });
-});
-
-async function start(options: Omit<RegistryOptions, 'folder'>): Promise<TestRegistry> {
-  const registry = await startRegistry({ folder, ...options });
-  cleanups.push(() => registry.process.stop());
-  return registry;
-}
+const servers = useOwnServers();
 
 /** A folder as kubelet mounts a Secret: files are links through `..data`, which is swapped as a whole. */
 async function mountSecret(name: string, files: Record<string, string>): Promise<void> {
-  const mount = join(folder, name);
+  const mount = join(servers.folder, name);
   const version = `..${randomBytes(4).toString('hex')}`;
   await mkdir(join(mount, version), { recursive: true });
   for (const [file, content] of Object.entries(files)) {
@@ -60,10 +35,6 @@ async function mountSecret(name: string, files: Record<string, string>): Promise
   }
   await symlink(version, join(mount, '..data_tmp'));
   await rename(join(mount, '..data_tmp'), join(mount, '..data'));
-}
-
-function filesystem(): RegistryConfigInput['storage'] {
-  return { driver: 'filesystem', rootDirectory: join(folder, 'data') };
 }
 
 async function verbose(registry: TestRegistry): Promise<Record<string, unknown>> {
@@ -100,26 +71,22 @@ function statusOf(registry: TestRegistry, target: string, call?: Call): Promise<
   return registry.call(target, call).then(({ status }) => status);
 }
 
-async function startSecured(
-  tls: { minVersion?: 'TLS12' | 'TLS13' } = {},
-  http: { drainSeconds?: number } = {},
-) {
+async function startSecured(tls: { minVersion?: 'TLS12' | 'TLS13' } = {}) {
   const authority = await createAuthority('test', ISSUE);
   const leaf = () => issueCertificate(authority, { commonName: 'registry', names: ['127.0.0.1'] }, ISSUE);
   const first = await leaf();
   await mountSecret('tls', { 'tls.crt': first.certificate, 'tls.key': first.key });
   await mountSecret('auth', { htpasswd: `ada:${hashSync('sec:ret-ä', 4)}\n` });
-  const registry = await start({
-    ca: authority.certificate,
-    config: {
-      storage: filesystem(),
+  const { folder } = servers;
+  const registry = await servers.start(
+    {
       http: {
-        ...http,
         tls: { certificateFile: join(folder, 'tls/tls.crt'), keyFile: join(folder, 'tls/tls.key'), ...tls },
       },
       auth: { basic: { htpasswdFiles: [join(folder, 'auth/htpasswd')], realm: 'test' } },
     },
-  });
+    authority.certificate,
+  );
   return { registry, authority, leaf };
 }
 
@@ -267,7 +234,7 @@ describe('with TLS and users', () => {
 
 describe('with a file that changes', () => {
   it('takes over rules, hosts and the log without a restart', async () => {
-    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
+    const registry = await servers.start();
     const upload = { method: 'POST' };
     expect(await statusOf(registry, '/v2/a/blobs/uploads/', upload)).toBe(202);
     const config = JSON.parse(await readFile(registry.configFile, 'utf8')) as RegistryConfigInput;
@@ -298,7 +265,7 @@ describe('with a file that changes', () => {
 
 describe('metrics', () => {
   it('count requests by endpoint and never by a name that a client chose', async () => {
-    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
+    const registry = await servers.start();
     await registry.call('/v2/secret-name/manifests/secret-tag');
     await registry.call('/secret-path');
     await registry.call('/v2/', { method: 'PROPFIND' });
@@ -323,7 +290,7 @@ describe('metrics', () => {
   });
 
   it('follow the rules of Prometheus', async () => {
-    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
+    const registry = await servers.start();
     await registry.call('/v2/');
 
     const output = execFileSync(toolPath('promtool'), ['check', 'metrics'], {
@@ -336,11 +303,11 @@ describe('metrics', () => {
 
 describe('health', () => {
   it('is not ready while the storage cannot be used, and alive all the same', async () => {
-    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
+    const registry = await servers.start();
     // What the server does in the background right after its start would make the folder anew.
-    const compared = join(folder, 'data', indexesCompleteKey());
+    const compared = join(servers.folder, 'data', indexesCompleteKey());
     await vi.waitFor(() => access(compared), { timeout: 30_000, interval: 50 });
-    await rename(join(folder, 'data'), join(folder, 'gone'));
+    await rename(join(servers.folder, 'data'), join(servers.folder, 'gone'));
 
     expect((await fetch(`${registry.opsUrl}/readyz`)).status).toBe(503);
     expect(await verbose(registry)).toMatchObject({ status: 'unready' });
@@ -348,174 +315,18 @@ describe('health', () => {
     expect((await fetch(`${registry.opsUrl}/other`)).status).toBe(404);
     expect((await fetch(`${registry.opsUrl}/livez`, { method: 'POST' })).status).toBe(405);
 
-    await rename(join(folder, 'gone'), join(folder, 'data'));
+    await rename(join(servers.folder, 'gone'), join(servers.folder, 'data'));
     expect((await fetch(`${registry.opsUrl}/readyz`)).status).toBe(200);
-  });
-});
-
-describe('the end', () => {
-  const SIZE = 64 << 20;
-  /** A server that stops lets in who comes right after another one. */
-  const REFUSED = { timeout: 10_000, interval: 500 };
-
-  /** A download whose client takes its time; the server cannot hand all of it to the system at once. */
-  async function slowDownload(registry: TestRegistry): Promise<() => Promise<number>> {
-    const blob = Buffer.alloc(SIZE, 7);
-    const digest = sha256(blob);
-    await registry.call(`/v2/slow/blobs/uploads/?digest=${digest}`, { method: 'POST', body: blob });
-    const { promise, resolve, reject } = Promise.withResolvers<() => Promise<number>>();
-    get(`${registry.url}/v2/slow/blobs/${digest}`, (response) => {
-      response.pause();
-      resolve(async () => (await buffer(response)).length);
-    }).on('error', reject);
-    return promise;
-  }
-
-  it('waits for a slow download and refuses what is new', async () => {
-    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
-    const finish = await slowDownload(registry);
-
-    process.kill(registry.process.pid, 'SIGTERM');
-
-    await vi.waitFor(async () => {
-      const ready = await fetch(`${registry.opsUrl}/readyz?verbose`);
-      expect(ready.status).toBe(503);
-      expect(await ready.json()).toMatchObject({ status: 'draining' });
-    });
-    await vi.waitFor(() => expect(registry.call('/v2/')).rejects.toThrow('ECONNREFUSED'), REFUSED);
-    expect(await finish()).toBe(SIZE);
-    await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
-    expect(registry.process.log()).not.toContain('cut off');
-  });
-
-  it('answers what comes on an open connection, and closes it', async () => {
-    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
-    const socket = connectTcp(Number(new URL(registry.url).port), '127.0.0.1');
-    const answer = readText(socket);
-    socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n');
-    await once(socket, 'connect');
-    process.kill(registry.process.pid, 'SIGTERM');
-    await vi.waitFor(() => expect(registry.process.log()).toContain('"stopping"'), 5000);
-
-    socket.write('\r\n');
-
-    expect(await answer).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n/i);
-    await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
-  });
-
-  it('cuts off what takes longer than it may', async () => {
-    const registry = await start({
-      config: { storage: filesystem(), auth: { anonymous: 'PullPush' }, http: { drainSeconds: 1 } },
-    });
-    const finish = await slowDownload(registry);
-
-    process.kill(registry.process.pid, 'SIGTERM');
-    await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
-    await expect(finish()).rejects.toThrow('aborted');
-
-    expect(registry.process.log()).toContain('cut off');
-  });
-
-  it('does not wait for connections that never begin to speak TLS', async () => {
-    const { registry } = await startSecured({}, { drainSeconds: 1 });
-    const silent = connectTcp(Number(new URL(registry.url).port), '127.0.0.1');
-    await once(silent, 'connect');
-    const closed = once(silent, 'close');
-
-    process.kill(registry.process.pid, 'SIGTERM');
-
-    await closed;
-    await vi.waitFor(() => expect(registry.process.log()).toContain('"stopped"'), 5000);
-  });
-
-  it('keeps an unfinished upload for the next process', async () => {
-    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
-    const started = await registry.call('/v2/resume/blobs/uploads/', { method: 'POST' });
-    await registry.call(started.headers.location ?? '', { method: 'PATCH', body: 'first ' });
-
-    await registry.process.stop();
-    const next = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
-
-    const status = await next.call(started.headers.location ?? '');
-    expect([status.status, status.headers['range']]).toEqual([204, '0-5']);
-    const put = await next.call(`${started.headers.location}?digest=${sha256('first second')}`, {
-      method: 'PUT',
-      body: 'second',
-    });
-    expect(put.status).toBe(201);
-  });
-});
-
-describe('the command line', () => {
-  it('says that a port is taken, and what to do', async () => {
-    const registry = await start({ config: { storage: filesystem(), auth: { anonymous: 'PullPush' } } });
-    const listen = new URL(registry.url).host;
-
-    const second = await runToEnd(['serve', '--data', folder, '--listen', listen, '--ops', '127.0.0.1:0']);
-
-    expect(second.code).toBe(1);
-    expect(second.stderr).toBe(
-      `registry: cannot listen on ${listen}: the port is taken. Stop the program that uses it, or choose another port\n`,
-    );
-  });
-
-  it('lists what is wrong with a file', async () => {
-    const file = join(folder, 'bad.yaml');
-    await writeFile(file, 'storage: {driver: memory}\nauth:\n  anonymus: Pull\n');
-
-    const { code, stderr } = await runToEnd(['serve', '--config', file]);
-
-    expect(code).toBe(1);
-    expect(stderr).toBe(`registry: ${file} cannot be used:\n  auth.anonymus (line 3): unknown field\n`);
-  });
-
-  it('says which line of a htpasswd file it cannot use', async () => {
-    const file = join(folder, 'users');
-    await writeFile(file, 'ada:plain\n');
-
-    const args = [
-      'serve',
-      '--data',
-      folder,
-      '--listen',
-      '127.0.0.1:0',
-      '--ops',
-      '127.0.0.1:0',
-      '--htpasswd',
-      file,
-    ];
-    const { code, stderr } = await runToEnd(args);
-
-    expect(code).toBe(1);
-    expect(stderr).toContain(`${file}:1: is not a bcrypt hash`);
-  });
-
-  it('refuses a wrong command with code 2', async () => {
-    const { code, stderr } = await runToEnd(['serve', '--data', folder, '--listen', '0.0.0.0:0']);
-
-    expect(code).toBe(2);
-    expect(stderr).toContain('--anonymous PullPush');
-    expect(stderr).toContain('See registry --help.');
-  });
-
-  it('shows help and version', async () => {
-    const [help, version] = [await runToEnd(['--help']), await runToEnd(['--version'])];
-
-    expect([help.code, version.code]).toEqual([0, 0]);
-    expect(help.stdout).toContain('registry serve --config FILE');
-    expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 });
 
 describe('passwords', () => {
   it('in a file that is not there are missed in the log, until it comes', async () => {
-    const path = join(folder, 'users');
-    const registry = await start({
-      config: { storage: filesystem(), auth: { basic: { htpasswdFiles: [path] } } },
-    });
+    const path = join(servers.folder, 'users');
+    const registry = await servers.start({ auth: { basic: { htpasswdFiles: [path] } } });
 
     expect(await statusOf(registry, '/v2/', { user: 'ada:right' })).toBe(401);
-    const log = await readFile(join(folder, 'registry.log'), 'utf8');
+    const log = await readFile(join(servers.folder, 'registry.log'), 'utf8');
     const warning = log.split('\n').find((line) => line.includes('no users are in the htpasswd file'));
     expect(warning && JSON.parse(warning)).toMatchObject({ level: 'warn', path });
 
@@ -524,16 +335,12 @@ describe('passwords', () => {
   });
 
   it('are refused with 429 when too many wait to be checked', async () => {
-    await writeFile(join(folder, 'users'), `ada:${hashSync('right', 9)}\n`);
-    const registry = await start({
-      config: {
-        storage: filesystem(),
-        auth: { basic: { htpasswdFiles: [join(folder, 'users')] } },
-      },
-    });
+    const path = join(servers.folder, 'users');
+    await writeFile(path, `ada:${hashSync('right', 7)}\n`);
+    const registry = await servers.start({ auth: { basic: { htpasswdFiles: [path] } } });
 
     const answers = await Promise.all(
-      Array.from({ length: 80 }, (_, index) => registry.call('/v2/', { user: `ada:wrong-${index}` })),
+      Array.from({ length: 120 }, (_, index) => registry.call('/v2/', { user: `ada:wrong-${index}` })),
     );
 
     const busy = answers.filter(({ status }) => status === 429);

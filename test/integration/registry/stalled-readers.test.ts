@@ -1,15 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
-import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
+import type { TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
+import { useOwnServers } from './own-servers.ts';
 import { untilRunning } from './slow-client.ts';
 
 const MIB = 1 << 20;
@@ -17,29 +15,11 @@ const MIB = 1 << 20;
 const BLOB = randomBytes(16 * MIB);
 const PATH = `/v2/a/blobs/${sha256(BLOB)}`;
 
-let folder: string;
-const cleanups: (() => Promise<void>)[] = [];
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
-});
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-  await rm(folder, { recursive: true });
-});
+const servers = useOwnServers({ logging: { requests: 'None' } });
 
 /** A server that has the blob. */
 async function start(config: Partial<RegistryConfigInput>): Promise<TestRegistry> {
-  const registry = await startRegistry({
-    folder,
-    config: {
-      storage: { driver: 'filesystem', rootDirectory: join(folder, 'data'), sync: 'Never' },
-      auth: { anonymous: 'PullPush' },
-      logging: { requests: 'None' },
-      ...config,
-    },
-  });
-  cleanups.push(() => registry.process.stop());
+  const registry = await servers.start(config);
   const pushed = await registry.call(`/v2/a/blobs/uploads/?digest=${sha256(BLOB)}`, {
     method: 'POST',
     body: BLOB,
@@ -52,7 +32,7 @@ async function start(config: Partial<RegistryConfigInput>): Promise<TestRegistry
 async function stall(registry: TestRegistry, ...paths: string[]): Promise<Socket> {
   const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
   socket.on('error', () => undefined);
-  cleanups.push(async () => void socket.destroy());
+  servers.atEnd(() => socket.destroy());
   await once(socket, 'connect');
   socket.pause();
   socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''));

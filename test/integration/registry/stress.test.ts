@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
+import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
+import { metric } from './slow-client.ts';
 
 const MIB = 1 << 20;
 const ROUNDS = 300;
@@ -21,7 +22,7 @@ let registry: TestRegistry;
 const blob = randomBytes(8 * MIB);
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'registry-'));
+  folder = await scratchFolder('registry-');
   registry = await startRegistry({
     folder,
     config: {
@@ -40,12 +41,6 @@ afterAll(async () => {
   await registry.process.stop();
   await rm(folder, { recursive: true });
 });
-
-async function metric(name: string): Promise<number> {
-  const text = await (await fetch(`${registry.opsUrl}/metrics`)).text();
-  const line = text.split('\n').find((entry) => entry.startsWith(`${name} `));
-  return Number(line?.split(' ')[1]);
-}
 
 /** Sends this much of a request and cuts the connection, mostly before the answer has ended. */
 async function sendAndLeave(head: string, body: Uint8Array, delayMs: number): Promise<void> {
@@ -72,10 +67,10 @@ async function expectQuiet(files: number): Promise<void> {
   await vi.waitFor(
     async () => {
       for (const handler of ['blob', 'blob_upload', 'blob_upload_chunk']) {
-        const running = await metric(`registry_http_in_flight_requests{handler="${handler}"}`);
-        expect(running || 0).toBe(0);
+        const running = await metric(registry, `registry_http_in_flight_requests{handler="${handler}"}`);
+        expect(running).toBe(0);
       }
-      expect(await metric('process_open_fds')).toBeLessThan(files + SPARE_FILES);
+      expect(await metric(registry, 'process_open_fds')).toBeLessThan(files + SPARE_FILES);
     },
     { timeout: 10_000, interval: 100 },
   );
@@ -103,7 +98,7 @@ async function locks(): Promise<string[]> {
 
 describe('hundreds of clients that leave', () => {
   it('in the middle of a download cost nothing afterwards', async () => {
-    const files = await metric('process_open_fds');
+    const files = await metric(registry, 'process_open_fds');
     const head = `GET /v2/stress/blobs/${sha256(blob)} HTTP/1.1\r\nHost: x\r\n\r\n`;
 
     await inParallel((round) => sendAndLeave(head.repeat(1 + (round % 3)), Buffer.of(), round % 20));
@@ -113,7 +108,7 @@ describe('hundreds of clients that leave', () => {
   });
 
   it('in the middle of an upload cost nothing afterwards', async () => {
-    const files = await metric('process_open_fds');
+    const files = await metric(registry, 'process_open_fds');
     const started = await Promise.all(
       Array.from({ length: PARALLEL }, () => registry.call('/v2/stress/blobs/uploads/', { method: 'POST' })),
     );
@@ -137,7 +132,7 @@ describe('hundreds of clients that leave', () => {
       expect(cancelled.status).toBe(204);
     }
     expect(await serves()).toBe(true);
-    expect(await metric('process_resident_memory_bytes')).toBeLessThan(400 * MIB);
+    expect(await metric(registry, 'process_resident_memory_bytes')).toBeLessThan(400 * MIB);
     expect(registry.process.log()).not.toMatch(/"level":"(?:error|fatal)"/);
   });
 });
