@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 
+import { ByteCache } from '../../shared/byte-cache.ts';
 import type { StorageDriver } from '../storage/driver.ts';
-import { ByteCache } from './byte-cache.ts';
 import { mapConcurrently, settled } from './concurrency.ts';
 import type { Descriptor } from './descriptor.ts';
 import { algorithmOf, type Digest, parseDigest } from './digest.ts';

@@ -5,7 +5,7 @@
  * @throws the first failure in the order of the items, after everything that was started has ended
  */
 export async function* mapInOrder<T, U>(
-  items: AsyncIterable<T>,
+  items: AsyncIterable<T> | Iterable<T>,
   limit: number,
   work: (item: T) => Promise<U>,
 ): AsyncGenerator<U, void, undefined> {

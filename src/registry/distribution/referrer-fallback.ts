@@ -1,6 +1,6 @@
+import { ByteCache } from '../../shared/byte-cache.ts';
 import { errorMessage } from '../../shared/errors.ts';
 import type { CallOptions } from '../storage/driver.ts';
-import { ByteCache } from './byte-cache.ts';
 import { algorithmOf, type Digest, hexOf, isDigest } from './digest.ts';
 import { readStored } from './manifest-parser.ts';
 import { ManifestStore } from './manifest-store.ts';

@@ -81,17 +81,16 @@ export class ReferrerIndex {
     await this.#scans.run(name, call.signal, (signal) => this.#scan(name, { signal }));
   }
 
-  /** Digests of what may refer to the subject, in byte order, those after `last`. */
+  /** Digests of what may refer to the subject, in byte order, those after `last`; as many at a time as are listed. */
   async *entries(
     name: RepositoryName,
     subject: Digest,
     last: Digest | undefined,
     call: CallOptions,
-  ): AsyncGenerator<Digest> {
+  ): AsyncGenerator<readonly Digest[]> {
     const prefix = referrersPrefix(name, subject);
-    for await (const entry of this.#keys(prefix, last?.replace(':', '/'), call)) {
-      const digest = entry.replace('/', ':');
-      if (isDigest(digest)) yield digest;
+    for await (const entries of this.#pages(prefix, last?.replace(':', '/'), call)) {
+      yield entries.map((entry) => entry.replace('/', ':')).filter(isDigest);
     }
   }
 
@@ -134,20 +133,25 @@ export class ReferrerIndex {
   }
 
   async *#revisions(name: RepositoryName, call: CallOptions): AsyncGenerator<Digest> {
-    for await (const key of this.#keys(`${manifestsPrefix(name)}revisions/`, undefined, call)) {
-      const [algorithm, hex, file, ...rest] = key.split('/');
-      const digest = `${algorithm}:${hex}`;
-      if (file === 'link' && rest.length === 0 && isDigest(digest)) yield digest;
+    for await (const keys of this.#pages(`${manifestsPrefix(name)}revisions/`, undefined, call)) {
+      yield* keys.map(digestOfRevision).filter((digest) => digest !== undefined);
     }
   }
 
-  async *#keys(prefix: string, last: string | undefined, call: CallOptions): AsyncGenerator<string> {
+  async *#pages(prefix: string, last: string | undefined, call: CallOptions): AsyncGenerator<string[]> {
     let after = last;
     for (;;) {
       const page = await this.#storage.list(prefix, { ...call, ...(after === undefined ? {} : { after }) });
-      for (const { name } of page.entries) yield name;
+      yield page.entries.map(({ name }) => name);
       after = page.entries.at(-1)?.name;
       if (!page.more || after === undefined) return;
     }
   }
+}
+
+/** `<algorithm>/<hex>/link` */
+function digestOfRevision(key: string): Digest | undefined {
+  const [algorithm, hex, file, ...rest] = key.split('/');
+  const digest = `${algorithm}:${hex}`;
+  return file === 'link' && rest.length === 0 && isDigest(digest) ? digest : undefined;
 }

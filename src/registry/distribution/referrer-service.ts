@@ -1,15 +1,14 @@
+import { ByteCache } from '../../shared/byte-cache.ts';
 import { errorMessage } from '../../shared/errors.ts';
-import type { StorageDriver } from '../storage/driver.ts';
-import { ByteCache } from './byte-cache.ts';
 import { algorithmOf, type Digest } from './digest.ts';
 import { ManifestStore } from './manifest-store.ts';
 import type { RepositoryName } from './names.ts';
 import { mapInOrder } from './ordered-map.ts';
-import { pageLimit } from './page.ts';
+import { MAX_PAGE_ENTRIES, pageLimit } from './page.ts';
 import { describeReferrer, type ReferrerDescription } from './referrer-description.ts';
 import { FallbackReferrers } from './referrer-fallback.ts';
 import type { ReferrerIndex } from './referrer-index.ts';
-import { type Candidate, lookTogether } from './revision-listing.ts';
+import { type Candidate, RevisionListing } from './revision-listing.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
 
 /** What a client wants to know of the referrers of a subject (OCI dist-spec "Listing Referrers"). */
@@ -36,10 +35,18 @@ const MAX_LOOKS = 20_000;
 const CONCURRENCY = 16;
 const CACHE = { maxBytes: 16 << 20, maxEntryBytes: 256 << 10 };
 
-/** A referrer that the repository has. */
+/** What a look at a candidate has found. */
 interface Found {
   readonly digest: Digest;
+  /** Undefined when it is no referrer of the subject, or not in the repository. */
   readonly description: ReferrerDescription | undefined;
+}
+
+/** What may refer to the subject. */
+interface Batch {
+  readonly name: RepositoryName;
+  readonly subject: Digest;
+  readonly digests: readonly Digest[];
 }
 
 /**
@@ -47,18 +54,21 @@ interface Found {
  * repository has at this moment and what the manifest itself says.
  */
 export class ReferrerService {
-  readonly #storage: StorageDriver;
   readonly #index: ReferrerIndex;
   readonly #fallback: FallbackReferrers;
   readonly #store: ManifestStore;
+  readonly #revisions: RevisionListing;
   readonly #logger: ServiceDependencies['logger'];
   readonly #descriptions = new ByteCache<ReferrerDescription>(CACHE);
 
   constructor(
-    dependencies: Pick<ServiceDependencies, 'storage' | 'logger'> & { readonly index: ReferrerIndex },
+    dependencies: Pick<ServiceDependencies, 'storage' | 'logger' | 'clock'> & {
+      readonly index: ReferrerIndex;
+    },
   ) {
-    this.#storage = dependencies.storage;
-    this.#index = dependencies.index;
+    const { clock, index, storage } = dependencies;
+    this.#index = index;
+    this.#revisions = new RevisionListing(storage, () => clock.now().getTime());
     this.#fallback = new FallbackReferrers(dependencies);
     this.#store = new ManifestStore(dependencies);
     this.#logger = dependencies.logger;
@@ -85,29 +95,60 @@ export class ReferrerService {
     ]);
     if (!isComplete) await this.#index.rebuild(name, call);
     const entries = isComplete ? early : this.#index.entries(name, subject, request.last, call);
-    const digests = merge(entries, after(listed, request.last));
     // One more tells whether the page is the last.
-    const candidates = lookTogether(this.#storage, { name, digests, batch: limit + 1 }, call);
-    const work = (candidate: Candidate): Promise<Found> => this.#look(name, subject, candidate, call);
-    for await (const found of mapInOrder(candidates, CONCURRENCY, work)) {
-      if (!page.take(found)) return page.end();
+    const batches = merge(entries, after(listed, request.last), Math.min(limit + 1, MAX_PAGE_ENTRIES));
+    for await (const digests of batches) {
+      if (!(await this.#take(page, { name, subject, digests }, call))) break;
     }
     return page.end();
   }
 
-  async #look(
+  /** @returns false when the page ends before the last of the digests */
+  async #take(page: PageBuilder, { name, subject, digests }: Batch, call: ServiceCall): Promise<boolean> {
+    const { candidates, confirm } = await this.#revisions.look(name, digests, call);
+    // Those that need nothing of the storage are taken at once; nearly always these are all.
+    const unknown = candidates.findIndex((candidate) => this.#known(candidate) === undefined);
+    const known = unknown === -1 ? candidates : candidates.slice(0, unknown);
+    if (!known.every((candidate) => page.take(foundOf(candidate, subject, this.#known(candidate)))))
+      return false;
+    const linked: Digest[] = [];
+    const look = async (candidate: Candidate): Promise<Found> => {
+      const target = await this.#resolve(name, candidate, call);
+      if (target !== undefined) linked.push(candidate.digest);
+      return foundOf(candidate, subject, await this.#describe(name, candidate.digest, target, call));
+    };
+    try {
+      for await (const found of mapInOrder(candidates.slice(known.length), CONCURRENCY, look)) {
+        if (!page.take(found)) return false;
+      }
+      return true;
+    } finally {
+      if (linked.length > 0) confirm(linked);
+    }
+  }
+
+  /** @returns undefined when the storage must be asked */
+  #known({ digest, isLinked }: Candidate): ReferrerDescription | 'gone' | undefined {
+    if (isLinked === false) return 'gone';
+    return isLinked === true && isOwnName(digest) ? this.#descriptions.get(digest) : undefined;
+  }
+
+  async #resolve(
     name: RepositoryName,
-    subject: Digest,
     { digest, isLinked }: Candidate,
     call: ServiceCall,
-  ): Promise<Found> {
-    if (isLinked === false) return { digest, description: undefined };
-    // A sha256 link can only name its own digest.
-    const isKnown = isLinked === true && algorithmOf(digest) === 'sha256';
-    const target = isKnown ? digest : await this.#store.resolve(name, digest, call);
-    const description =
-      target && (this.#descriptions.get(digest) ?? (await this.#read(name, digest, target, call)));
-    return { digest, description: description?.subject === subject ? description : undefined };
+  ): Promise<Digest | undefined> {
+    if (isLinked === false) return undefined;
+    return isLinked === true && isOwnName(digest) ? digest : this.#store.resolve(name, digest, call);
+  }
+
+  async #describe(
+    name: RepositoryName,
+    digest: Digest,
+    target: Digest | undefined,
+    call: ServiceCall,
+  ): Promise<ReferrerDescription | undefined> {
+    return target && (this.#descriptions.get(digest) ?? (await this.#read(name, digest, target, call)));
   }
 
   async #read(
@@ -190,13 +231,38 @@ function begun<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
   }
 }
 
-/** Two ordered sequences as one, what is in both once. */
-async function* merge(left: AsyncIterable<Digest>, right: readonly Digest[]): AsyncGenerator<Digest> {
-  let next = 0;
-  for await (const digest of left) {
-    for (let other = right[next]; other !== undefined && other < digest; other = right[++next]) yield other;
-    if (right[next] === digest) next++;
-    yield digest;
+function foundOf(
+  { digest }: Candidate,
+  subject: Digest,
+  description: ReferrerDescription | 'gone' | undefined,
+): Found {
+  const isReferrer = description !== 'gone' && description?.subject === subject;
+  return { digest, description: isReferrer ? description : undefined };
+}
+
+/** Whether its link can only name the digest itself. */
+function isOwnName(digest: Digest): boolean {
+  return algorithmOf(digest) === 'sha256';
+}
+
+/** Two ordered sequences as one, what is in both once, so many at a time. */
+async function* merge(
+  left: AsyncIterable<readonly Digest[]>,
+  right: readonly Digest[],
+  size: number,
+): AsyncGenerator<readonly Digest[]> {
+  let rest = right;
+  for await (const page of left) {
+    const end = page.at(-1);
+    if (end === undefined) continue;
+    const cut = rest.findIndex((digest) => digest > end);
+    const before = cut === -1 ? rest : rest.slice(0, cut);
+    yield* chunks(before.length === 0 ? page : [...new Set([...page, ...before])].toSorted(), size);
+    rest = rest.slice(before.length);
   }
-  yield* right.slice(next);
+  yield* chunks(rest, size);
+}
+
+function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }

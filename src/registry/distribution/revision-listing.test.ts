@@ -1,11 +1,17 @@
+import { mkdtemp, rm, utimes } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 
+import { BufferPool } from '../storage/buffer-pool.ts';
 import type { StorageDriver } from '../storage/driver.ts';
+import { createFilesystemDriver } from '../storage/drivers/filesystem.ts';
 import { createMemoryDriver } from '../storage/drivers/memory.ts';
 import type { Digest } from './digest.ts';
 import { revisionLinkKey } from './layout.ts';
-import { type Candidate, lookTogether } from './revision-listing.ts';
+import { type Candidate, RevisionListing } from './revision-listing.ts';
 import { call, digestOf, REPOSITORY } from './testing.ts';
 
 /** Of both algorithms, in byte order. */
@@ -17,11 +23,9 @@ async function link(storage: StorageDriver, digests: readonly Digest[]): Promise
   for (const digest of digests) await storage.put(revisionLinkKey(REPOSITORY, digest), Buffer.from(digest));
 }
 
-async function look(storage: StorageDriver, digests: readonly Digest[], batch = 1000): Promise<Candidate[]> {
-  const found: Candidate[] = [];
-  const asked = { name: REPOSITORY, digests: ReadableStream.from(digests), batch };
-  for await (const candidate of lookTogether(storage, asked, call())) found.push(candidate);
-  return found;
+async function look(storage: StorageDriver, digests: readonly Digest[]): Promise<readonly Candidate[]> {
+  const { candidates } = await new RevisionListing(storage, () => 0).look(REPOSITORY, digests, call());
+  return candidates;
 }
 
 /** Counts the listings from now on. */
@@ -38,12 +42,12 @@ function countListings(storage: StorageDriver): () => number {
 test('yields all in their order, and says of none what is not so', async () => {
   const known = fc.subarray(DIGESTS);
   await fc.assert(
-    fc.asyncProperty(known, known, fc.integer({ min: 1, max: 2000 }), async (linked, asked, batch) => {
+    fc.asyncProperty(known, known, async (linked, asked) => {
       const storage = createMemoryDriver();
       await link(storage, linked);
       const there = new Set(linked);
 
-      const found = await look(storage, asked, batch);
+      const found = await look(storage, asked);
 
       expect(found.map(({ digest }) => digest)).toEqual(asked);
       const wrong = found.filter(({ digest, isLinked }) => isLinked === !there.has(digest));
@@ -80,4 +84,38 @@ test('gives up listing where others lie in between, and does not begin for a few
 
   expect(await look(storage, DIGESTS.slice(0, 20))).toHaveLength(20);
   expect(listings()).toBe(1);
+});
+
+test('believes in links of a folder that stays as it is, and looks at all again when it changes or has been long', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'revisions-'));
+  try {
+    const storage = await createFilesystemDriver({ root, buffers: new BufferPool(8 << 20) });
+    const asked = DIGESTS.filter((digest) => digest.startsWith('sha256')).slice(0, 50);
+    await link(storage, asked);
+    const folder = join(root, dirname(dirname(revisionLinkKey(REPOSITORY, digestOf('x')))));
+    let now = Date.now();
+    const listing = new RevisionListing(storage, () => now);
+    const known = async (): Promise<number> => {
+      const { candidates, confirm } = await listing.look(REPOSITORY, asked, call());
+      confirm(asked.slice(0, 40));
+      return candidates.filter(({ isLinked }) => isLinked === true).length;
+    };
+
+    // A folder that has just changed may change again without a new time.
+    expect([await known(), await known()]).toEqual([0, 0]);
+    const old = new Date(now - 60_000);
+    await utimes(folder, old, old);
+    expect([await known(), await known()]).toEqual([0, 40]);
+
+    await storage.delete([revisionLinkKey(REPOSITORY, asked[3] ?? digestOf(''))]);
+    await utimes(folder, old, old);
+    expect([await known(), await known()]).toEqual([0, 40]);
+
+    now += 31_000;
+    expect(await known()).toBe(0);
+    now -= 60_000;
+    expect(await known()).toBe(0);
+  } finally {
+    await rm(root, { recursive: true });
+  }
 });

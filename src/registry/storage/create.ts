@@ -26,11 +26,10 @@ async function createDriver(config: StorageConfig, buffers: BufferPool): Promise
   switch (config.driver) {
     case 'filesystem': {
       const { createFilesystemDriver } = await import('./drivers/filesystem.ts');
-      return createFilesystemDriver({
-        root: config.rootDirectory,
-        sync: config.sync === 'Always',
-        buffers,
-      });
+      const root = config.rootDirectory;
+      const driver = await createFilesystemDriver({ root, sync: config.sync === 'Always', buffers });
+      const { isLocal, knownFiles } = await import('./drivers/filesystem/known-files.ts');
+      return (await isLocal(root)) ? knownFiles(driver, { root }) : driver;
     }
     case 'memory': {
       const { createMemoryDriver } = await import('./drivers/memory.ts');

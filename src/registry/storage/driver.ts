@@ -72,6 +72,11 @@ export interface ListOptions {
   readonly limit?: number;
   /** `'/'` folds everything below the next slash into one entry whose name ends with `/`. Unset lists all keys below the prefix. */
   readonly delimiter?: '/';
+  /**
+   * Wants an empty page with {@link ListPage.version}, which is unset where the driver cannot tell without reading the
+   * names, or at this moment.
+   */
+  readonly onlyVersion?: true;
 }
 
 export interface ListEntry {
@@ -84,6 +89,8 @@ export interface ListPage {
   readonly entries: readonly ListEntry[];
   /** There is more after the last entry. */
   readonly more: boolean;
+  /** Only with {@link ListOptions.onlyVersion}: stays the same until a name directly below the prefix comes or goes. */
+  readonly version?: string;
 }
 
 /** What a driver can do, as data: callers branch on this, never on the driver's name. */

@@ -52,6 +52,18 @@ export class FolderNames {
     }
   }
 
+  /** Stays the same until a name comes or goes; undefined while that cannot be told, and of a missing folder. */
+  async version(path: string): Promise<string | undefined> {
+    const start = this.#now();
+    try {
+      const { version, modified } = await versionOf(path);
+      return start - modified > SETTLED_MS ? version : undefined;
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      return undefined;
+    }
+  }
+
   async #readAnew(path: string): Promise<readonly string[]> {
     const start = this.#now();
     const { version, modified } = await versionOf(path);

@@ -9,41 +9,47 @@ export async function listFolder(
   path: string,
   options: ListOptions,
 ): Promise<ListPage> {
-  const { after = '', limit = 1000, delimiter } = options;
+  const { after = '', limit = 1000, delimiter, onlyVersion } = options;
+  if (onlyVersion === true) return versionOf(folders, path);
   // One more tells whether there is more.
-  const names =
-    delimiter === undefined
-      ? await collect(walk(folders, { path, prefix: '', after }), limit + 1)
-      : following(await folders.read(path), after, limit + 1);
+  if (delimiter === undefined) {
+    const found: string[] = [];
+    await collect(folders, { path, prefix: '', after, limit: limit + 1 }, found);
+    return page(found, limit);
+  }
+  return page(following(await folders.read(path), after, limit + 1), limit);
+}
+
+async function versionOf(folders: FolderNames, path: string): Promise<ListPage> {
+  const version = await folders.version(path);
+  return { entries: [], more: false, ...(version === undefined ? {} : { version }) };
+}
+
+function page(names: readonly string[], limit: number): ListPage {
   return { entries: names.slice(0, limit).map((name) => ({ name })), more: names.length > limit };
 }
 
 interface Walk {
   readonly path: string;
-  /** Of the names that are yielded. */
+  /** Of the names that are collected. */
   readonly prefix: string;
   readonly after: string;
+  /** How many are collected in all. */
+  readonly limit: number;
 }
 
 /** Depth first: a folder sorts by its name with the slash, which begins all names below it. */
-async function* walk(folders: FolderNames, { path, prefix, after }: Walk): AsyncGenerator<string> {
+async function collect(folders: FolderNames, walk: Walk, found: string[]): Promise<void> {
+  const { path, prefix, after, limit } = walk;
   for (const name of await folders.read(path)) {
+    if (found.length === limit) return;
     const full = prefix + name;
     if (!name.endsWith('/')) {
-      if (full > after) yield full;
+      if (full > after) found.push(full);
     } else if (full > after || after.startsWith(full)) {
-      yield* walk(folders, { path: join(path, name), prefix: full, after });
+      await collect(folders, { ...walk, path: join(path, name), prefix: full }, found);
     }
   }
-}
-
-async function collect(names: AsyncGenerator<string>, limit: number): Promise<string[]> {
-  const collected: string[] = [];
-  for await (const name of names) {
-    collected.push(name);
-    if (collected.length === limit) break;
-  }
-  return collected;
 }
 
 /** At most `limit` names after `after`, which need not be among them. */

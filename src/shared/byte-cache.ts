@@ -11,8 +11,8 @@ export interface ByteCacheLimits {
 }
 
 /**
- * The values that were asked for last, within a bound of bytes. For what a digest determines: such a value never
- * changes, so nothing here can be stale.
+ * The values that were asked for last, within a bound of bytes. Nothing here is ever looked at again: it is for values
+ * that cannot change (a digest determines them), or for callers that ask whether they have.
  */
 export class ByteCache<V> {
   readonly #limits: ByteCacheLimits;
@@ -34,17 +34,17 @@ export class ByteCache<V> {
 
   /** @param bytes memory that the value takes, roughly */
   add(key: string, value: V, bytes: number): void {
-    this.#remove(key);
+    this.delete(key);
     if (bytes > this.#limits.maxEntryBytes) return;
     this.#entries.set(key, { value, bytes });
     this.#bytes += bytes;
     for (const oldest of this.#entries.keys()) {
       if (this.#bytes <= this.#limits.maxBytes) return;
-      this.#remove(oldest);
+      this.delete(oldest);
     }
   }
 
-  #remove(key: string): void {
+  delete(key: string): void {
     this.#bytes -= this.#entries.get(key)?.bytes ?? 0;
     this.#entries.delete(key);
   }
