@@ -3,18 +3,12 @@ import type { TestProject } from 'vitest/node';
 import { startCluster } from '../cluster/cluster.ts';
 import { startVersitygw } from '../servers/versitygw.ts';
 import { IMAGE_ARCHIVE, installOperator, SHARED_CLUSTER } from './support/environment.ts';
-
-/** What the set-up hands to the test files. */
-export interface HostS3 {
-  /** On the host's end of the link to the node. */
-  readonly port: number;
-  readonly accessKey: string;
-  readonly secretKey: string;
-}
+import { applyExamples } from './support/examples.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    s3: HostS3;
+    /** Milliseconds from `kubectl apply` of all examples until the quick start was Ready, on an idle node. */
+    quickStart: number;
   }
 }
 
@@ -25,24 +19,28 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     console.log(`e2e: ${what} after ${((performance.now() - started) / 1000).toFixed(1)} s`);
   };
   const cluster = await startCluster({ id: SHARED_CLUSTER });
+  const cleanups = [() => cluster.stop()];
+  const stop = async (): Promise<void> => {
+    for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+  };
   try {
     report('the node is ready');
     const s3 = await startVersitygw({ host: cluster.hostIP, buckets: ['registry'] });
-    project.provide('s3', {
-      port: Number(new URL(s3.endpoint).port),
-      accessKey: s3.accessKeyId,
-      secretKey: s3.secretAccessKey,
-    });
+    cleanups.push(() => s3.stop());
     await cluster.importImage(IMAGE_ARCHIVE);
     report('the image is imported');
     await installOperator(cluster);
     report('helm has installed the operator');
-    return async () => {
-      await s3.stop();
-      await cluster.stop();
-    };
+    const quickStart = await applyExamples(cluster, {
+      port: Number(new URL(s3.endpoint).port),
+      accessKey: s3.accessKeyId,
+      secretKey: s3.secretAccessKey,
+    });
+    project.provide('quickStart', quickStart);
+    report('the quick start is ready');
+    return stop;
   } catch (error) {
-    await cluster.stop();
+    await stop();
     throw error;
   }
 }

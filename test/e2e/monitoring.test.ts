@@ -9,7 +9,7 @@ import { toolPath } from '../helpers/tools.ts';
 import { freePort, type RunningProcess, startProcess } from '../servers/process.ts';
 import { crane, reach, Workspace } from './support/clients.ts';
 import { OPERATOR, sharedCluster } from './support/environment.ts';
-import { applyExamples, exampleName } from './support/examples.ts';
+import { examplesReady, exampleName } from './support/examples.ts';
 import { eventually, list } from './support/objects.ts';
 
 interface Sample {
@@ -24,7 +24,7 @@ describe('Prometheus', () => {
 
   beforeAll(async () => {
     const cluster = await sharedCluster();
-    await applyExamples(cluster);
+    await examplesReady(cluster);
     await pushSomething(cluster);
     folder = await mkdtemp(join(tmpdir(), 'prometheus-'));
     port = await freePort();

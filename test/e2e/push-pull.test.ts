@@ -8,7 +8,7 @@ import { toolPath } from '../helpers/tools.ts';
 import { startDocker } from '../servers/docker.ts';
 import { crane, reach, type Reach, Workspace } from './support/clients.ts';
 import { sharedCluster } from './support/environment.ts';
-import { applyExamples, exampleName, USER } from './support/examples.ts';
+import { examplesReady, exampleName, USER } from './support/examples.ts';
 import { eventually, get, list } from './support/objects.ts';
 
 describe('a Registry with users', () => {
@@ -19,7 +19,7 @@ describe('a Registry with users', () => {
 
   beforeAll(async () => {
     cluster = await sharedCluster();
-    await applyExamples(cluster);
+    await examplesReady(cluster);
     name = await exampleName('basic-auth.yaml');
     at = await reach(cluster, 'default', name);
     work = await Workspace.create();

@@ -7,7 +7,7 @@ import { toolPath } from '../helpers/tools.ts';
 import { freePort } from '../servers/process.ts';
 import { crane, reach, Workspace } from './support/clients.ts';
 import { sharedCluster } from './support/environment.ts';
-import { applyExamples, exampleName, USER } from './support/examples.ts';
+import { examplesReady, exampleName, USER } from './support/examples.ts';
 import { eventually, get, list } from './support/objects.ts';
 
 describe('a Registry on S3 with two replicas', () => {
@@ -18,7 +18,7 @@ describe('a Registry on S3 with two replicas', () => {
 
   beforeAll(async () => {
     cluster = await sharedCluster();
-    await applyExamples(cluster);
+    await examplesReady(cluster);
     name = await exampleName('s3.yaml');
     work = await Workspace.create();
   });

@@ -133,11 +133,3 @@ export async function eventually<T>(
     await sleep(200);
   }
 }
-
-/** Prints how long something took and fails when it took more than twice what the project promises. */
-export function assertDuration(what: string, milliseconds: number, promisedSeconds: number): void {
-  const seconds = milliseconds / 1000;
-  console.log(`${what}: ${seconds.toFixed(1)} s (promised: ${promisedSeconds} s)`);
-  if (seconds > 2 * promisedSeconds)
-    throw new Error(`${what} took ${seconds.toFixed(1)} s, more than twice ${promisedSeconds} s`);
-}

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import type { Cluster } from '../cluster/cluster.ts';
-import { OPERATOR, sharedCluster } from './support/environment.ts';
+import { type Cluster, startCluster } from '../cluster/cluster.ts';
+import { crane, reach, Workspace } from './support/clients.ts';
+import { IMAGE_ARCHIVE, installOperator, OPERATOR, uninstallOperator } from './support/environment.ts';
 import {
   apply,
   condition,
@@ -16,18 +17,23 @@ import {
   waitUntilReady,
 } from './support/objects.ts';
 
-const NAMESPACE = 'resilience';
+/** A cluster of its own: the tests that run meanwhile need their operator and their API server. */
+const CLUSTER_ID = 2;
+const NAMESPACE = 'lifecycle';
 const MUTATING = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 
 describe('the operator', () => {
   let cluster: Cluster;
 
   beforeAll(async () => {
-    cluster = await sharedCluster();
+    cluster = await startCluster({ id: CLUSTER_ID });
+    await cluster.importImage(IMAGE_ARCHIVE);
+    await installOperator(cluster);
     await createNamespace(cluster, NAMESPACE);
-    await apply(cluster, NAMESPACE, registry('steady'));
-    await waitUntilReady(cluster, NAMESPACE, 'steady');
+    await apply(cluster, NAMESPACE, registry('steady'), registry('stays'));
+    for (const name of ['steady', 'stays']) await waitUntilReady(cluster, NAMESPACE, name);
   });
+  afterAll(() => cluster?.stop());
 
   async function operatorPods(): Promise<LiveObject[]> {
     return list(cluster, OPERATOR, 'pods', `app.kubernetes.io/instance=${OPERATOR}`);
@@ -101,5 +107,31 @@ describe('the operator', () => {
     });
 
     expect(ready.status).toBe('True');
+  });
+
+  it('leaves Registries behind when helm uninstalls it, which go on serving, and a new install takes them over', async () => {
+    await using work = await Workspace.create();
+    const { metadata } = await get(cluster, NAMESPACE, 'registry', 'stays');
+    const at = await reach(cluster, NAMESPACE, 'stays');
+    const selector = 'registry-operator.dev/registry=stays';
+
+    await uninstallOperator(cluster);
+    expect((await get(cluster, NAMESPACE, 'registry', 'stays')).metadata.uid).toBe(metadata.uid);
+    const operators = await eventually('the operator to go', 60, async () => {
+      const pods = await operatorPods();
+      return pods.length === 0 && pods;
+    });
+    expect(operators).toEqual([]);
+    await crane(['push', await work.image(`${at.host}/app:1`), `${at.host}/app:1`], await work.clientOf(at));
+    const [pod] = await list(cluster, NAMESPACE, 'pods', selector);
+
+    await installOperator(cluster);
+    await apply(cluster, NAMESPACE, registry('stays', { logging: { level: 'Debug' } }));
+    await eventually('the changed Registry to be seen', 60, async () => {
+      const { generation } = (await get(cluster, NAMESPACE, 'registry', 'stays')).metadata;
+      const found = await condition(cluster, NAMESPACE, 'stays', 'Ready');
+      return found?.status === 'True' && found.observedGeneration === generation;
+    });
+    expect((await list(cluster, NAMESPACE, 'pods', selector))[0]?.metadata.uid).toBe(pod?.metadata.uid);
   });
 });
