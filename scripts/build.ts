@@ -13,12 +13,13 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export const DIST = join(ROOT, 'dist');
 
 /**
- * Name of the bundle → its source. Workers are entries of their own because the main thread starts them by
- * file name.
+ * Name of the bundle → its source. Workers and the processes of a server are entries of their own because they are
+ * started by file name.
  */
 const ENTRIES = {
   registry: 'src/registry/main.ts',
   operator: 'src/operator/main.ts',
+  'serving-process': 'src/registry/processes/serving-main.ts',
   'hash-worker': 'src/registry/hash-worker.ts',
   'password-worker': 'src/registry/auth/password-worker.ts',
 } as const;

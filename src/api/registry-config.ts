@@ -114,6 +114,14 @@ const HttpConfig = z.strictObject({
       'Bound of all stream buffers, half for pulls and half for pushes; default a quarter of the cgroup memory limit, at most 128 MiB. A pull beyond it gets 32 KiB, a push smaller buffers.',
     ),
   drainSeconds: z.int().min(0).max(3600).default(25).describe('Time that running requests get at SIGTERM.'),
+  processes: z
+    .union([z.int().min(1).max(64), z.literal('auto')], {
+      error: 'must be a whole number from 1 to 64, or auto',
+    })
+    .default(1)
+    .describe(
+      'Processes that serve on the one port; auto is one for each CPU that the container may use. With more than one, limits and bufferBytes are divided among them.',
+    ),
 });
 
 export const AuthConfig = z.strictObject({
@@ -277,4 +285,20 @@ export function restartSettings(config: RegistryConfigInput): unknown {
     ...http
   } = config.http ?? {};
   return { storage, ops, ...(uploads ? { uploads } : {}), http: { ...http, hosts: [] } };
+}
+
+/**
+ * A configuration as a process takes it that joins a running server: the settings that need a restart are those of the
+ * server, everything else is new.
+ */
+export function withRestartSettingsOf(running: RegistryConfig, next: RegistryConfig): RegistryConfig {
+  const { storage, ops, uploads } = running;
+  const { hosts, externalURL, trustedProxies, warning } = next.http;
+  return {
+    ...next,
+    storage,
+    ops,
+    uploads,
+    http: { ...running.http, hosts, externalURL, trustedProxies, warning },
+  };
 }

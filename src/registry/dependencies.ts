@@ -20,6 +20,7 @@ import { TagService } from './distribution/tag-service.ts';
 import { UploadService } from './distribution/upload-service.ts';
 import { IndexPass, RepairCounts } from './index-pass.ts';
 import type { RegistryMetrics } from './metrics.ts';
+import { type ProcessShare, shareOf } from './processes/process-share.ts';
 import { createStorage } from './storage/create.ts';
 import type { StorageDriver } from './storage/driver.ts';
 import { UploadPurge } from './upload-purge.ts';
@@ -31,6 +32,10 @@ export interface DependencyOptions {
   readonly metrics: RegistryMetrics;
   /** Memory that this process may use, in bytes; 0 when there is no limit. */
   readonly memoryLimit: number;
+  /** Set when several processes serve together and share the memory. */
+  readonly share?: ProcessShare;
+  /** The index of the catalog has become as good as the folders. */
+  readonly onCatalogCompared?: () => void;
 }
 
 /** Everything that a running server is made of, apart from its sockets. */
@@ -43,6 +48,8 @@ export interface Dependencies {
   readonly purge: UploadPurge;
   /** Not started yet. */
   readonly indexes: IndexPass;
+  /** Another process has compared the index of the catalog with the folders. */
+  useCatalogIndex(): void;
   /** Suspends uploads, then closes the storage and the threads. */
   close(): Promise<void>;
 }
@@ -54,7 +61,7 @@ export interface Dependencies {
  */
 export async function createDependencies(options: DependencyOptions): Promise<Dependencies> {
   const { config, clock, logger, metrics } = options;
-  const bufferBytes = config.http.bufferBytes ?? defaultBufferBytes(options.memoryLimit);
+  const bufferBytes = bufferBytesOf(options);
   // Pulls and pushes have a half each, so that neither can starve the other.
   const half = Math.floor(bufferBytes / 2);
   const storage = await createStorage(config.storage, { metrics: metrics.storage, bufferBytes: half });
@@ -90,6 +97,7 @@ export async function createDependencies(options: DependencyOptions): Promise<De
     passwords,
     purge,
     indexes,
+    useCatalogIndex: () => catalog.useIndex(),
     close: async () => {
       await Promise.all([purge.close(), indexes.close()]);
       await uploads.close();
@@ -99,7 +107,7 @@ export async function createDependencies(options: DependencyOptions): Promise<De
 }
 
 function createIndexPass(
-  { clock, logger, metrics }: DependencyOptions,
+  { clock, logger, metrics, onCatalogCompared }: DependencyOptions,
   parts: { storage: StorageDriver; catalog: CatalogService; referrers: ReferrerIndex },
 ): IndexPass {
   const counts = new RepairCounts();
@@ -111,11 +119,25 @@ function createIndexPass(
       metrics.indexRepaired(index, action);
     },
   });
-  return new IndexPass({ ...parts, repair, counts, clock, logger, random: Math.random });
+  const catalog = {
+    useIndex: (): void => {
+      parts.catalog.useIndex();
+      onCatalogCompared?.();
+    },
+  };
+  return new IndexPass({ repair, catalog, counts, clock, logger, random: Math.random });
 }
 
 const MAX_BUFFER_BYTES = 128 << 20;
 const MIN_BUFFER_BYTES = 4 << 20;
+/** As little as the configuration may give to a server. */
+const MIN_PROCESS_BUFFER_BYTES = 1 << 20;
+
+/** Of all stream buffers of this process. */
+function bufferBytesOf({ config, memoryLimit, share }: DependencyOptions): number {
+  const total = config.http.bufferBytes ?? defaultBufferBytes(memoryLimit);
+  return share === undefined ? total : shareOf(total, MIN_PROCESS_BUFFER_BYTES, share);
+}
 
 /** A quarter of the memory limit, at most 128 MiB. */
 function defaultBufferBytes(memoryLimit: number): number {

@@ -1,13 +1,19 @@
 #!/usr/bin/env node
 import { systemClock } from '../shared/clock.ts';
-import { AppError, errorMessage } from '../shared/errors.ts';
 import { runUntilSignal } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/logger.ts';
 import { VERSION } from '../shared/version.ts';
 import { HELP, parseCommandLine, UsageError, type Command } from './config/command-line.ts';
-import { constantSource, fileSource, readSnapshot } from './config/snapshot.ts';
-import { RegistryMetrics } from './metrics.ts';
-import { levelOf, RegistryServer } from './server.ts';
+import {
+  constantSource,
+  fileSource,
+  readSnapshot,
+  type ConfigSource,
+  type Snapshot,
+} from './config/snapshot.ts';
+import { failureText } from './failure-text.ts';
+import { levelOf } from './log-level.ts';
+import { processCount } from './processes/process-count.ts';
 
 /** @returns the exit code: 0 after an orderly stop, 1 when it cannot start, 2 when the command line is wrong */
 async function main(args: readonly string[]): Promise<number> {
@@ -19,7 +25,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     const usage = error instanceof UsageError;
-    process.stderr.write(`registry: ${describe(error)}\n${usage ? '\nSee registry --help.\n' : ''}`);
+    process.stderr.write(`registry: ${failureText(error)}\n${usage ? '\nSee registry --help.\n' : ''}`);
     return usage ? 2 : 1;
   }
 }
@@ -28,6 +34,16 @@ async function serve(command: Extract<Command, { kind: 'serve' }>): Promise<void
   const source =
     'file' in command ? fileSource(command.file) : constantSource('the command line', command.config);
   const snapshot = await readSnapshot(source);
+  const count = await processCount(snapshot.config.http.processes);
+  await (count === 1 ? serveAlone(source, snapshot) : serveTogether(source, snapshot, count));
+}
+
+async function serveAlone(source: ConfigSource, snapshot: Snapshot): Promise<void> {
+  // What serves is not loaded where it is only watched.
+  const [{ RegistryServer }, { RegistryMetrics }] = await Promise.all([
+    import('./server.ts'),
+    import('./metrics.ts'),
+  ]);
   const logger = createLogger({ level: levelOf(snapshot.config.logging) });
   const server = await RegistryServer.start({
     source,
@@ -43,10 +59,11 @@ async function serve(command: Extract<Command, { kind: 'serve' }>): Promise<void
   await runUntilSignal((reason) => server.stop(reason), process);
 }
 
-/** Expected failures are told by their message; the stack of an unexpected one helps to report it. */
-function describe(error: unknown): string {
-  if (error instanceof AppError || !(error instanceof Error)) return errorMessage(error);
-  return error.name === 'StorageError' || 'syscall' in error ? error.message : (error.stack ?? error.message);
+async function serveTogether(source: ConfigSource, snapshot: Snapshot, count: number): Promise<void> {
+  const { Supervisor } = await import('./processes/supervisor.ts');
+  const supervisor = await Supervisor.start({ source, snapshot, count, version: VERSION });
+  process.on('SIGHUP', () => supervisor.reload());
+  await runUntilSignal((reason) => supervisor.stop(reason), process);
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -37,7 +37,7 @@ const HTTP_QUEUED = {
 const HTTP_REFUSED = {
   name: 'registry_http_refused_requests_total',
   type: 'counter',
-  help: 'Requests that were refused for a limit: `queue_full` and `queue_timeout` (503), `client_running`, `client_rate` and `client_uploads` (429), `slow_body` (408).',
+  help: 'Requests that were refused for a limit: `queue_full` and `queue_timeout` (503), `client_running`, `client_rate`, `client_uploads` and `logins` (429), `slow_body` (408).',
   labels: ['reason'],
 } as const;
 const HTTP_REQUEST_SIZE = {
@@ -88,6 +88,20 @@ const BUILD_INFO = {
   help: 'Always 1; the labels tell what runs.',
   labels: ['version', 'node_version'],
 } as const;
+/** Of a server of several processes. */
+export const PROCESSES = {
+  name: 'registry_processes',
+  type: 'gauge',
+  help: 'Processes that serve; only of a server of several.',
+  labels: [],
+} as const;
+/** Of a server of several processes. */
+export const PROCESS_ENDS = {
+  name: 'registry_process_ends_total',
+  type: 'counter',
+  help: 'Processes that ended before the server was told to and were replaced; only of a server of several.',
+  labels: [],
+} as const;
 
 /** Every metric of the registry server; `docs/metrics.md` is generated from it. */
 export const REGISTRY_METRICS: readonly MetricDescription[] = [
@@ -104,6 +118,8 @@ export const REGISTRY_METRICS: readonly MetricDescription[] = [
   RELOAD_FAILURES,
   INDEX_REPAIRS,
   BUILD_INFO,
+  PROCESSES,
+  PROCESS_ENDS,
   ...PROCESS_METRICS,
 ];
 
@@ -114,6 +130,7 @@ export type Refusal =
   | 'client_running'
   | 'client_rate'
   | 'client_uploads'
+  | 'logins'
   | 'slow_body';
 
 /** A request that has ended. */
@@ -215,6 +232,11 @@ export class RegistryMetrics {
    */
   indexRepaired(index: string, action: string): void {
     this.#indexRepairs.inc({ index, action });
+  }
+
+  /** The metrics as data, to be added to those of other processes. */
+  snapshot(): ReturnType<Registry['getMetricsAsJSON']> {
+    return this.#register.getMetricsAsJSON();
   }
 
   async render(): Promise<{ contentType: string; body: string }> {

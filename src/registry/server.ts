@@ -4,7 +4,7 @@ import type { RegistryConfig } from '../api/registry-config.ts';
 import { formatAddress, parseAddress } from '../shared/address.ts';
 import type { Clock } from '../shared/clock.ts';
 import { errorMessage } from '../shared/errors.ts';
-import type { Logger, LogLevel } from '../shared/logger.ts';
+import type { Logger } from '../shared/logger.ts';
 import { startOpsServer, type Check, type OpsServer } from '../shared/ops-server.ts';
 import { createApp, type App, type AppState } from './app.ts';
 import { certificateOf, htpasswdOf, type ConfigSource, type Snapshot } from './config/snapshot.ts';
@@ -12,16 +12,18 @@ import type { LoadedCertificate } from './config/tls.ts';
 import { ConfigWatcher, type ReloadTargets } from './config/watch.ts';
 import { createDependencies, type Dependencies } from './dependencies.ts';
 import { drain } from './http/drain.ts';
+import { ListenFailed } from './http/listen-failed.ts';
 import {
   type ConnectionLimits,
   type KeyPair,
   limitConnections,
   listen,
-  ListenFailed,
   secureOptions,
 } from './http/node-server.ts';
-import { httpSettings } from './http/settings.ts';
+import { httpSettings, type HttpSettings } from './http/settings.ts';
+import { levelOf } from './log-level.ts';
 import type { RegistryMetrics } from './metrics.ts';
+import { type ProcessShare, shareOfLimits } from './processes/process-share.ts';
 
 /** Time between looks at the configuration and its files. */
 const POLL_MS = 5000;
@@ -40,6 +42,22 @@ export interface ServerOptions {
   readonly metrics: RegistryMetrics;
   /** Memory that this process may use, in bytes; 0 when there is no limit. */
   readonly memoryLimit: number;
+  /**
+   * Set when several processes serve on one port: this one has its part of the limits and no operations port, and only
+   * the first one does the work in the background.
+   */
+  readonly share?: ProcessShare;
+  /** The index of the catalog has been compared with the content, which also holds for other processes. */
+  readonly onCatalogCompared?: () => void;
+}
+
+/** What `/readyz?verbose` tells. */
+export interface ServerReport {
+  readonly status: 'ready' | 'unready' | 'draining';
+  /** See `api/loaded-hash.ts`. */
+  readonly loadedHash: string;
+  readonly version: string;
+  readonly certificate?: { readonly sha256Fingerprint: string; readonly notAfter: string } | undefined;
 }
 
 /** A registry server: the API, the operations port, and what keeps the two up to date. */
@@ -51,6 +69,7 @@ export class RegistryServer {
   readonly #watcher: ConfigWatcher;
   #certificate: LoadedCertificate | undefined;
   #ops: OpsServer | undefined;
+  #url = '';
   #draining = false;
 
   /**
@@ -65,7 +84,7 @@ export class RegistryServer {
     const dependencies = await createDependencies({ ...options, config: snapshot.config });
     try {
       useUsers(dependencies.passwords, htpasswdOf(snapshot), options.logger);
-      const state: AppState = { settings: httpSettings(snapshot.config) };
+      const state: AppState = { settings: settingsOf(snapshot.config, options.share) };
       const app = await createApp({
         ...options,
         ...dependencies,
@@ -107,6 +126,16 @@ export class RegistryServer {
     });
   }
 
+  /** Where the API is. */
+  get url(): string {
+    return this.#url;
+  }
+
+  /** Another process has compared the index of the catalog with the content. */
+  useCatalogIndex(): void {
+    this.#dependencies.useCatalogIndex();
+  }
+
   /** Looks at the configuration and its files now, as it does every few seconds. */
   async reload(): Promise<void> {
     if (!this.#draining) await this.#watcher.check();
@@ -130,25 +159,36 @@ export class RegistryServer {
     logger.info({}, 'stopped');
   }
 
-  /** The operations port comes second: it says that the server is ready. */
   async #listen(): Promise<void> {
-    const { logger, snapshot, version } = this.#options;
-    const { http, ops } = snapshot.config;
+    const { snapshot, share } = this.#options;
+    const { http } = snapshot.config;
     const address = parseAddress(http.listen);
-    const opsAddress = parseAddress(ops.listen);
     const port = await listen(this.#app.server, address);
+    this.#url = `${http.tls ? 'https' : 'http'}://${formatAddress({ ...address, port })}`;
+    if (share === undefined) await this.#openOps();
+    this.#watcher.start();
+    if (share === undefined || share.number === 1) {
+      this.#dependencies.purge.start();
+      this.#dependencies.indexes.start();
+    }
+    this.#logListening();
+  }
+
+  /** The operations port comes second: it says that the server is ready. */
+  async #openOps(): Promise<void> {
     try {
-      this.#ops = await this.#startOps(opsAddress);
+      this.#ops = await this.#startOps(parseAddress(this.#options.snapshot.config.ops.listen));
     } catch (error) {
       await drain(this.#app.server, 0);
       throw error;
     }
-    this.#watcher.start();
-    this.#dependencies.purge.start();
-    this.#dependencies.indexes.start();
-    const url = `${http.tls ? 'https' : 'http'}://${formatAddress({ ...address, port })}`;
-    const opsListen = formatAddress({ ...opsAddress, port: this.#ops.port });
-    logger.info({ version, url, ops: opsListen, storage: snapshot.config.storage.driver }, 'listening');
+  }
+
+  #logListening(): void {
+    const { logger, snapshot, version } = this.#options;
+    const { ops: settings, storage } = snapshot.config;
+    const ops = this.#ops && formatAddress({ ...parseAddress(settings.listen), port: this.#ops.port });
+    logger.info({ version, url: this.#url, ops, storage: storage.driver }, 'listening');
   }
 
   async #startOps(address: { host: string; port: number }): Promise<OpsServer> {
@@ -165,15 +205,19 @@ export class RegistryServer {
   }
 
   async #readyz(verbose: boolean): Promise<Check> {
+    const report = await this.report();
+    return { ok: report.status === 'ready', body: verbose ? report : report.status };
+  }
+
+  /** Whether requests should come here, and what is in use. */
+  async report(): Promise<ServerReport> {
     const status = this.#draining ? 'draining' : await this.#storageStatus();
-    const ok = status === 'ready';
-    if (!verbose) return { ok, body: status };
     const certificate = this.#certificate && {
       sha256Fingerprint: this.#certificate.sha256Fingerprint,
       notAfter: this.#certificate.notAfter.toISOString(),
     };
     const { version } = this.#options;
-    return { ok, body: { status, loadedHash: this.#watcher.loadedHash, version, certificate } };
+    return { status, loadedHash: this.#watcher.loadedHash, version, certificate };
   }
 
   async #storageStatus(): Promise<'ready' | 'unready'> {
@@ -196,7 +240,7 @@ export class RegistryServer {
         logger.level = levelOf(config);
       },
       settings: (config) => {
-        this.#state.settings = httpSettings(config);
+        this.#state.settings = settingsOf(config, this.#options.share);
         limitConnections(this.#app.server, connectionLimitsOf(config));
       },
       failed: (field) => metrics.reloadFailed(field),
@@ -229,10 +273,9 @@ function useUsers(
   }
 }
 
-/** The level of the logger for a configuration. */
-export function levelOf({ level }: RegistryConfig['logging']): LogLevel {
-  const levels = { Error: 'error', Warn: 'warn', Info: 'info', Debug: 'debug' } as const;
-  return levels[level];
+function settingsOf(config: RegistryConfig, share: ProcessShare | undefined): HttpSettings {
+  if (share === undefined) return httpSettings(config);
+  return httpSettings({ ...config, limits: shareOfLimits(config.limits, share) });
 }
 
 function connectionLimitsOf({ http, limits }: RegistryConfig): ConnectionLimits {

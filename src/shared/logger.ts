@@ -1,4 +1,4 @@
-import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
+import { destination, pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
 
 export type { Logger } from 'pino';
 
@@ -30,4 +30,9 @@ export function createLogger(options: LoggerOptions): Logger {
     redact: { paths: REDACTED, censor: '[redacted]' },
   };
   return options.destination ? pino(settings, options.destination) : pino(settings);
+}
+
+/** Standard output for several writers of whole lines: what one of them writes is not cut by another. */
+export function standardOutput(): DestinationStream {
+  return destination({ fd: 1, sync: true });
 }

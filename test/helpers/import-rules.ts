@@ -100,6 +100,18 @@ export const LAYERS: readonly Layer[] = [
   { name: 'registry metrics', files: /^registry\/metrics\.ts$/, uses: [SHARED], packages: ['prom-client'] },
   { name: 'hash worker', files: /^registry\/hash-worker\.ts$/, uses: [SHARED], usesTypes: [DISTRIBUTION] },
   {
+    name: 'processes of a server',
+    files: /^registry\/processes\//,
+    uses: [
+      /^registry\/[^/]+\.ts$/,
+      /^registry\/config\//,
+      /^registry\/http\/listen-failed\.ts$/,
+      API,
+      SHARED,
+    ],
+    packages: ['prom-client'],
+  },
+  {
     name: 'registry root',
     files: /^registry\/[^/]+\.ts$/,
     uses: [/^registry\//, API, SHARED, PACKAGE],

@@ -22,7 +22,7 @@ describe('parseConfig', () => {
 
     expect(config).toMatchObject({
       storage: { driver: 'memory' },
-      http: { listen: '0.0.0.0:5000', hosts: [], trustedProxies: [], drainSeconds: 25 },
+      http: { listen: '0.0.0.0:5000', hosts: [], trustedProxies: [], drainSeconds: 25, processes: 1 },
       ops: { listen: '0.0.0.0:9090' },
       auth: { anonymous: 'Pull', anonymousDelete: false },
       logging: { level: 'Info', requests: 'All' },
@@ -80,6 +80,20 @@ describe('parseConfig', () => {
       ],
     ),
     ['storage: {driver: memory}\nauth: {}', 'auth (line 2): nobody could use this registry'],
+    ...[2, 'auto'].map((processes) => [
+      `storage: {driver: memory}\nauth: {anonymous: Pull}\nhttp: {processes: ${processes}}`,
+      'http.processes (line 3): must be 1 with the memory driver, which no process shares',
+    ]),
+    ...(
+      [
+        [0, 'Too small: expected number to be >=1'],
+        [65, 'Too big: expected number to be <=64'],
+        ['all', 'must be a whole number from 1 to 64, or auto'],
+      ] as const
+    ).map(([processes, problem]) => [
+      `storage: {driver: memory}\nauth: {anonymous: Pull}\nhttp: {processes: ${processes}}`,
+      `http.processes (line 3): ${problem}`,
+    ]),
     ['storage: {driver: memory}\nstorage: {driver: memory}', 'line 2: Map keys must be unique'],
     ['{"storage": ', 'line 1: '],
   ])('refuses %j', (text, problem) => {

@@ -62,7 +62,13 @@ function checkConfig(
       result.error.issues.flatMap((issue) => problemsOf(issue, lineOf)),
     );
   }
-  const { auth } = result.data;
+  const { auth, http, storage } = result.data;
+  if (storage.driver === 'memory' && http.processes !== 1) {
+    const problem = located('http.processes', lineOf(['http', 'processes']));
+    throw new ConfigInvalid(source, [
+      `${problem}: must be 1 with the memory driver, which no process shares`,
+    ]);
+  }
   if (!auth.basic && auth.anonymous === 'None') {
     const problem = located('auth', lineOf(['auth']));
     throw new ConfigInvalid(source, [`${problem}: nobody could use this registry; set basic or anonymous`]);

@@ -18,6 +18,8 @@ export interface ConfigSource {
 /** The configuration and the files that it names, as they were read at one moment. */
 export interface Snapshot {
   readonly config: RegistryConfig;
+  /** The configuration as it was written. */
+  readonly bytes: Uint8Array;
   /** Contents by path; a missing file is empty. */
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** See `api/loaded-hash.ts`. */
@@ -46,7 +48,7 @@ export async function readSnapshot(source: ConfigSource): Promise<Snapshot> {
 export async function snapshotOf(bytes: Uint8Array, config: RegistryConfig): Promise<Snapshot> {
   const files = new Map<string, Uint8Array>();
   for (const path of reloadedFiles(config)) files.set(path, await readOrEmpty(path));
-  return { config, files, hash: loadedHash(bytes, files) };
+  return { config, bytes, files, hash: loadedHash(bytes, files) };
 }
 
 /**

@@ -9,11 +9,11 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from 'n
 import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 
-import { formatAddress, type Address } from '../../shared/address.ts';
-import { AppError, errorCode } from '../../shared/errors.ts';
+import type { Address } from '../../shared/address.ts';
 import { DistributionError } from '../distribution/errors.ts';
 import { trackConnections } from './connections.ts';
 import { errorBody } from './error-handler.ts';
+import { ListenFailed } from './listen-failed.ts';
 
 export type NodeServer = HttpServer | HttpsServer;
 
@@ -83,15 +83,6 @@ export function secureOptions({ certificate, key, minVersion }: KeyPair): Secure
   return { cert: certificate, key, minVersion };
 }
 
-/** The address cannot be listened on; the message says what to do. */
-export class ListenFailed extends AppError {
-  override readonly name = 'ListenFailed';
-
-  constructor(address: Address, cause: unknown) {
-    super('LISTEN_FAILED', listenMessage(formatAddress(address), errorCode(cause)), { cause });
-  }
-}
-
 /**
  * @returns the port in use, also when port 0 was asked for
  * @throws ListenFailed
@@ -111,20 +102,6 @@ export async function listen(server: NodeServer, address: Address): Promise<numb
   }
   const bound = server.address();
   return typeof bound === 'object' && bound !== null ? bound.port : port;
-}
-
-function listenMessage(address: string, code: string | undefined): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return `cannot listen on ${address}: the port is taken. Stop the program that uses it, or choose another port`;
-    case 'EACCES':
-      return `cannot listen on ${address}: not permitted. Choose a port above 1023`;
-    case 'EADDRNOTAVAIL':
-      return `cannot listen on ${address}: this host has no such address`;
-    case undefined:
-    default:
-      return `cannot listen on ${address}: ${code ?? 'unknown error'}`;
-  }
 }
 
 /** Answers bytes that are no HTTP request. */
