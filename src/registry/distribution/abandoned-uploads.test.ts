@@ -1,5 +1,11 @@
+import { mkdtemp, rm, utimes } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
 import { expect, test } from 'vitest';
 
+import { BufferPool } from '../storage/buffer-pool.ts';
+import { createFilesystemDriver } from '../storage/drivers/filesystem.ts';
 import { createMemoryDriver } from '../storage/drivers/memory.ts';
 import { listedKey, uploadStartedKey } from './layout.ts';
 import { parseRepositoryName, parseUploadId } from './reference.ts';
@@ -47,6 +53,28 @@ test('a purge leaves a session that was written to since, by whatever replica', 
   expect(await registry.uploads.purge(new Date('2030-01-01T14:00:00Z'), call())).toBe(1);
 
   expect(await keysOf(storage)).toEqual([]);
+});
+
+test('a purge removes an old session with bytes from files, where its lock is new', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'abandoned-'));
+  try {
+    const storage = await createFilesystemDriver({ root, buffers: new BufferPool(1 << 20), sync: false });
+    const { uploads } = createTestRegistry(storage);
+    const { id } = await uploads.start(REPOSITORY, call());
+    await uploads.append(REPOSITORY, id, bodyOf('abc'), call());
+    await uploads.close();
+    const lastYear = new Date('2025-01-01T00:00:00Z');
+    await storage.put(uploadStartedKey(REPOSITORY, id), Buffer.from(lastYear.toISOString()));
+    const folder = join(root, dirname(uploadStartedKey(REPOSITORY, id)));
+    for (const name of ['', 'data', 'startedat']) await utimes(join(folder, name), lastYear, lastYear);
+
+    const purged = await createTestRegistry(storage).uploads.purge(new Date('2025-01-02T00:00:00Z'), call());
+
+    expect(purged).toBe(1);
+    expect(await keysOf(storage)).toEqual([]);
+  } finally {
+    await rm(root, { recursive: true });
+  }
 });
 
 test('a purge removes what crashes and other servers leave of a session', async () => {
