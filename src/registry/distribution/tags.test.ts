@@ -199,25 +199,28 @@ describe.each(Object.keys(BACK_ENDS))('on %s, two replicas', (backEnd) => {
     });
   });
 
-  test('never show a tag that points to nothing, while one moves and the other deletes it', async () => {
-    await mapConcurrently(schedules(8, share), 8, async (schedule) => {
-      const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
-      if (driver === undefined || end === undefined) throw new Error(`no ${backEnd}`);
-      try {
-        await point(driver, OLD);
-        const stage = new Stage();
-        const order = await stage.play(schedule, {
-          d: new Tags(stage.actor('d', driver), undefined).delete(REPOSITORY, TAG, call()),
-          m: new Tags(stage.actor('m', driver), undefined).point(REPOSITORY, TAG, NEW, call()),
-        });
-        const target = await new Tags(driver, undefined).resolve(REPOSITORY, TAG, call());
-        const { entries } = await driver.list(tagPrefix(REPOSITORY, TAG));
-        expect({ order, listed: entries.length > 0 }).toEqual({ order, listed: target === NEW });
-      } finally {
-        await end();
-      }
-    });
-  });
+  test.each([{ before: [OLD] }, { before: [] }])(
+    'never show a tag that points to nothing, while one moves it and the other deletes it, from $before.length entries',
+    async ({ before }) => {
+      await mapConcurrently(schedules(8, share), 8, async (schedule) => {
+        const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
+        if (driver === undefined || end === undefined) throw new Error(`no ${backEnd}`);
+        try {
+          for (const digest of before) await point(driver, digest);
+          const stage = new Stage();
+          const order = await stage.play(schedule, {
+            d: new Tags(stage.actor('d', driver), undefined).delete(REPOSITORY, TAG, call()),
+            m: new Tags(stage.actor('m', driver), undefined).point(REPOSITORY, TAG, NEW, call()),
+          });
+          const target = await new Tags(driver, undefined).resolve(REPOSITORY, TAG, call());
+          const { entries } = await driver.list(tagPrefix(REPOSITORY, TAG));
+          expect({ order, listed: entries.length > 0 }).toEqual({ order, listed: target === NEW });
+        } finally {
+          await end();
+        }
+      });
+    },
+  );
 
   test('leave nothing of a tag that nobody moves', async () => {
     const { driver, end } = (await BACK_ENDS[backEnd]?.()) ?? {};
@@ -272,6 +275,19 @@ describe.each(Object.keys(CHANGES))('a process that dies while it %s', (change) 
       expect({ calls, listed }).toEqual({ calls, listed: target !== undefined });
     }
   });
+});
+
+test('services of one storage wait for each other', async () => {
+  const driver = createMemoryDriver();
+  const gate = Promise.withResolvers<void>();
+  const linked = gate.promise;
+  const pointing = new Tags(driver, undefined).point(REPOSITORY, TAG, NEW, { ...call(), linked });
+  const deleting = new Tags(driver, undefined).delete(REPOSITORY, TAG, call());
+
+  gate.resolve();
+  await pointing;
+
+  expect(await deleting).toBe(true);
 });
 
 test('a tag with a long history goes as a whole', async () => {

@@ -11,6 +11,8 @@ import type { ServiceLogger } from './service-dependencies.ts';
 
 /** Tags or entries of the history that are read at the same time. */
 const CONCURRENCY = 16;
+/** How often a tag is pointed somewhere while others delete it. */
+const MAX_ATTEMPTS = 5;
 /** The target of a tag, relative to its prefix. */
 const CURRENT = 'current/link';
 
@@ -22,11 +24,12 @@ export class Tags {
   readonly #storage: StorageDriver;
   readonly #links: Links;
   /** Keeps this process in order; a tag that another replica moves meanwhile is put back. */
-  readonly #moving = new KeyedLock();
+  readonly #moving: KeyedLock;
 
   constructor(storage: StorageDriver, logger: ServiceLogger | undefined) {
     this.#storage = storage;
     this.#links = new Links(storage, logger);
+    this.#moving = lockOf(storage);
   }
 
   /** @returns the digest that the tag points to, or undefined when there is no such tag */
@@ -38,8 +41,9 @@ export class Tags {
    * Points the tag to a manifest that exists. The history is written before the tag moves. Of a new tag it comes
    * second: whoever died between the two would leave a tag that is listed and points to nothing.
    *
-   * A replica that deletes the manifest where the tag stays takes the history before the tag. When the entry has
-   * gone in the end, it may be about to take the tag too, so both are written again: it looks for such an entry.
+   * Another replica that deletes the tag, or the manifest where it stays, takes the history before the tag. When
+   * what was written first has gone in the end, it may be about to take the other too, or has, so both are written
+   * again: it looks for such an entry.
    *
    * @param call `linked` resolves when the manifest has its link, and nothing is written before
    */
@@ -53,11 +57,12 @@ export class Tags {
     const entry = tagIndexKey(name, tag, digest);
     await this.#moving.run(`${name}:${tag}`, async () => {
       const [found] = await Promise.all([this.#storage.stat(current, call), call.linked]);
-      const isNew = found === undefined;
-      for (const key of isNew ? [current, entry] : [entry, current])
-        await this.#links.write(key, digest, call);
-      if (isNew || (await this.#storage.stat(entry, call)) !== undefined) return;
-      for (const key of [entry, current]) await this.#links.write(key, digest, call);
+      const [first, second] = found === undefined ? [current, entry] : [entry, current];
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        await this.#links.write(first, digest, call);
+        await this.#links.write(second, digest, call);
+        if ((await this.#storage.stat(first, call)) !== undefined) return;
+      }
     });
   }
 
@@ -198,6 +203,15 @@ export class Tags {
     const { entries } = await this.#storage.list(tagPrefix(name, tag), { ...call, limit: 1 });
     return entries.length > 0;
   }
+}
+
+/** All who change tags of a storage share it. */
+const LOCKS = new WeakMap<StorageDriver, KeyedLock>();
+
+function lockOf(storage: StorageDriver): KeyedLock {
+  const lock = LOCKS.get(storage) ?? new KeyedLock();
+  LOCKS.set(storage, lock);
+  return lock;
 }
 
 function withoutCurrent(keys: readonly string[]): string[] {
