@@ -88,11 +88,27 @@ describe('layout', () => {
     expect(await readdir(join(root, '.tmp~'))).toEqual(['young']);
   });
 
-  test('removes the empty folders of a deletion whose process died before it had', async () => {
-    await mkdir(join(root, 'repo/_manifests/tags/v1/current'), { recursive: true });
+  test.each([
+    'repo/_manifests/tags/v1/current',
+    'repo/_manifests/tags/v1',
+    'repo/_manifests/tags',
+    'repo/_manifests',
+    'repo',
+  ])('removes the empty folders up to %s of a deletion whose process died before it had', async (left) => {
+    await mkdir(join(root, left), { recursive: true });
     await mkdir(join(root, '.tmp~'));
     await writeFile(join(root, '.tmp~', 'prune-1'), 'repo/_manifests/tags/v1/current\n../outside');
     expect((await driver.list('', { delimiter: '/' })).entries).toEqual([{ name: 'repo/' }]);
+
+    await open();
+
+    expect((await driver.list('', { delimiter: '/' })).entries).toEqual([]);
+  });
+
+  test('starts although the disk has damaged the note of a deletion', async () => {
+    await mkdir(join(root, 'repo/_manifests'), { recursive: true });
+    await mkdir(join(root, '.tmp~'));
+    await writeFile(join(root, '.tmp~', 'prune-1'), '\0\0\0\0\nrepo/_manifests');
 
     await open();
 

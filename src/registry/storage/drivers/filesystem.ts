@@ -181,12 +181,14 @@ class FilesystemDriver implements StorageDriver {
     return resumeSession(this.#session(key), token !== undefined);
   }
 
-  /** The time of the file, or else of its folder, which a lock changes. */
+  /** The time of the file, or else of its folder when that holds no objects: a lock changes it, too. */
   async lastWrite(key: StorageKey, options?: CallOptions): Promise<Date | undefined> {
     const file = await this.stat(key, options);
     if (file !== undefined) return file.modifiedAt;
     try {
-      return (await statPath(dirname(this.#path(key)))).mtime;
+      const folder = dirname(this.#path(key));
+      const names = await readdir(folder);
+      return names.some((name) => !name.endsWith(LOCK_SUFFIX)) ? undefined : (await statPath(folder)).mtime;
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw fromSystem(error, 'lastWrite');
@@ -242,7 +244,10 @@ class FilesystemDriver implements StorageDriver {
       }
     };
     const work = async () => {
-      await Promise.all(Array.from({ length: Math.min(PARALLEL_DELETES, keys.length) }, worker));
+      const workers = Array.from({ length: Math.min(PARALLEL_DELETES, keys.length) }, worker);
+      // The note stays until nothing is going on any more, also after a failure.
+      const failed = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
+      if (failed?.status === 'rejected') throw failed.reason;
     };
     // The folders of an upload show nowhere, and every push ends with such a deletion.
     const shown = keys.filter((key) => !key.includes('/_uploads/'));

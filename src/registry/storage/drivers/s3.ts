@@ -15,7 +15,7 @@ import type {
   WriteSession,
   WriteToken,
 } from '../driver.ts';
-import { Bucket, type ObjectBody } from './s3/bucket.ts';
+import { DELETE_BATCH, Bucket, type ObjectBody } from './s3/bucket.ts';
 import { createClient, type S3ClientOptions } from './s3/client.ts';
 import { copyObject } from './s3/copy.ts';
 import { failure } from './s3/failure.ts';
@@ -25,7 +25,6 @@ import { ObjectSession } from './s3/session.ts';
 import { lastWriteOf, sweepUploads } from './s3/sweep.ts';
 import { EMPTY_STATE, findState } from './s3/upload-state.ts';
 
-const DELETE_BATCH = 1000;
 const PARALLEL_DELETES = 4;
 
 export interface S3Options extends Omit<S3ClientOptions, 'now'> {

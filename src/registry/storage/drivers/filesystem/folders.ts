@@ -9,6 +9,9 @@ const ATTEMPTS = 20;
 /** Folders that are known to be on the disk; the least recently used go. */
 const MAX_KNOWN = 10_000;
 
+/** Why a folder stays: it is not empty, no folder, a mount point, or not ours to remove. */
+const KEPT = new Set(['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'EBUSY', 'EACCES', 'EPERM', 'EROFS']);
+
 export interface FolderOptions {
   /** Absolute path; its own entry is not looked after. */
   readonly root: string;
@@ -67,8 +70,10 @@ export class Folders {
         await rmdir(current);
         this.#known.delete(current);
       } catch (error) {
-        // Not empty, or somebody else removed it, in which case they go on with its parents.
-        if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return;
+        const code = errorCode(error) ?? '';
+        // Somebody else removed it, and may have died before they came to its parents.
+        if (code === 'ENOENT') continue;
+        if (KEPT.has(code)) return;
         throw error;
       }
     }

@@ -36,7 +36,7 @@ export class PruneNotes {
     try {
       await work();
     } finally {
-      await unlink(note).catch(ignoreMissing);
+      await unlink(note).catch(() => undefined);
     }
   }
 
@@ -48,7 +48,8 @@ export class PruneNotes {
       const note = await readFile(join(temporary, name), 'utf8').catch(ignoreMissing);
       for (const folder of note?.split('\n') ?? []) {
         const path = join(root, folder);
-        if (path.startsWith(`${root}/`)) await folders.prune(path);
+        // A note that the disk has damaged names anything; then its folders stay.
+        if (path.startsWith(`${root}/`)) await folders.prune(path).catch(() => undefined);
       }
     }
   }

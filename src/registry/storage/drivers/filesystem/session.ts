@@ -56,12 +56,14 @@ async function locked(
 ): Promise<FileSession> {
   const { file, folders } = options;
   let lock: UploadLock | undefined;
+  let handle: FileHandle | undefined;
   try {
     lock = await UploadLock.acquire(file, options, how.operation);
-    const handle = await how.openFile();
+    handle = await how.openFile();
     const { size } = await handle.stat();
     return new FileSession(options, { lock, handle, offset: size, isPlaced: how.isPlaced });
   } catch (error) {
+    await handle?.close();
     await lock?.release();
     await folders.prune(dirname(file));
     throw error;

@@ -24,6 +24,9 @@ import {
 import type { ReloadingClient } from './client.ts';
 import { failure, fromSdk, isMissing, statusOf } from './failure.ts';
 
+/** Keys of one request (DeleteObjects). */
+export const DELETE_BATCH = 1000;
+
 export interface ObjectHead {
   readonly size: number;
   readonly modifiedAt: Date;
@@ -167,8 +170,14 @@ export class Bucket {
     await this.#run('copy', signal, (options) => this.#client.send(new CopyObjectCommand(input), options));
   }
 
-  /** At most 1000 keys; missing ones are not an error. */
+  /** One batch after the other; missing keys are not an error. */
   async delete(keys: readonly string[], signal?: Signal): Promise<void> {
+    for (let from = 0; from < keys.length; from += DELETE_BATCH) {
+      await this.#deleteBatch(keys.slice(from, from + DELETE_BATCH), signal);
+    }
+  }
+
+  async #deleteBatch(keys: readonly string[], signal?: Signal): Promise<void> {
     const [only] = keys;
     if (only === undefined) return;
     if (keys.length === 1) {
