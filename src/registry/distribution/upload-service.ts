@@ -187,7 +187,7 @@ export class UploadService {
   ): Promise<boolean> {
     try {
       return await this.#sessions.holdExisting(site, async (upload) => {
-        if (await wanted(upload)) {
+        if (await this.#isWanted(upload, wanted)) {
           await this.#forget(site, upload);
           return true;
         }
@@ -199,6 +199,19 @@ export class UploadService {
       if (!isStorageError(error, 'NO_SPACE')) throw error;
       await this.#finisher.removeTraces(site);
       return true;
+    }
+  }
+
+  /** A session whose question fails is left as it is, so that others can use it. */
+  async #isWanted(
+    upload: OpenUpload | undefined,
+    wanted: (upload: OpenUpload | undefined) => Promise<boolean>,
+  ): Promise<boolean> {
+    try {
+      return await wanted(upload);
+    } catch (error) {
+      if (upload !== undefined) await this.#sessions.endAfterFailure(upload);
+      throw error;
     }
   }
 

@@ -238,7 +238,13 @@ export class UploadSessions {
   /** As {@link #open}, but what is left of a session that has ended is removed, and counts as nothing. */
   async #openKnown(site: UploadSite): Promise<OpenUpload | undefined> {
     const upload = await this.#open(site);
-    if (upload === undefined || upload.session.offset > 0 || (await this.isStarted(site))) return upload;
+    if (upload === undefined || upload.session.offset > 0) return upload;
+    try {
+      if (await this.isStarted(site)) return upload;
+    } catch (error) {
+      await this.endAfterFailure(upload);
+      throw error;
+    }
     await this.#discard(upload);
     return undefined;
   }
