@@ -18,7 +18,7 @@ import { Tags } from './tags.ts';
 const CONCURRENCY = 8;
 /** The mark holds a time, of which 24 characters are used. */
 const MAX_MARK_BYTES = 64;
-/** After so many repositories that failed, the storage is at fault. */
+/** After so many repositories in a row that failed, the storage is at fault. */
 const MAX_FAILURES = 10;
 
 /** What was amended: an entry that was missing, one that was too much, a repository that was read again. */
@@ -78,6 +78,7 @@ export class IndexRepair {
       await nextTurn();
       try {
         await this.#compareRepository(name, call);
+        failures = 0;
       } catch (error) {
         failures++;
         if (call.signal.aborted || failures >= MAX_FAILURES) throw error;
