@@ -4,6 +4,7 @@ import { errorMessage } from '../../shared/errors.ts';
 import type { StorageDriver } from '../storage/driver.ts';
 import { createMemoryDriver } from '../storage/drivers/memory.ts';
 import { BlobService } from './blob-service.ts';
+import type { ByteSource } from './byte-source.ts';
 import { CatalogService } from './catalog-service.ts';
 import type { Descriptor } from './descriptor.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from './digest.ts';
@@ -88,7 +89,7 @@ export function someBytes(size: number, seed = 1): Buffer {
 
 /** A body in chunks of 64 KiB, as Node's HTTP server hands it out. */
 export function bodyOf(bytes: Uint8Array | string, rest: Omit<UploadBody, 'data'> = {}): UploadBody {
-  return { data: chunksOf(Buffer.from(bytes)), ...rest };
+  return { data: sourceOf(chunksOf(Buffer.from(bytes))), ...rest };
 }
 
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -96,9 +97,41 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 /** Sends some bytes, then breaks as an aborted request does. */
-export async function* brokenAfter(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield* chunksOf(bytes);
-  throw new Error('aborted');
+export function brokenAfter(bytes: Uint8Array): ByteSource {
+  return sourceOf(
+    (async function* () {
+      yield* chunksOf(bytes);
+      throw new Error('aborted');
+    })(),
+  );
+}
+
+/** The bytes of chunks, taken as they come. */
+export function sourceOf(chunks: AsyncIterable<Uint8Array>): ByteSource {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const closed = Promise.withResolvers<undefined>();
+  let next: Promise<Uint8Array | undefined> | undefined;
+  const take = async (): Promise<Uint8Array | undefined> => {
+    const { done, value } = await iterator.next();
+    return done === true ? undefined : value;
+  };
+  const peek = (): Promise<Uint8Array | undefined> => Promise.race([closed.promise, (next ??= take())]);
+  const source: ByteSource = {
+    ready: async () => (await peek()) !== undefined,
+    fill: async (target) => {
+      let filled = 0;
+      // What comes before a failure is handed out before it.
+      for (let chunk; filled < target.length && (chunk = await peek().catch(() => undefined));) {
+        const part = chunk.subarray(0, target.length - filled);
+        target.set(part, filled);
+        filled += part.length;
+        next = part.length < chunk.length ? Promise.resolve(chunk.subarray(part.length)) : undefined;
+      }
+      return filled;
+    },
+    close: () => closed.resolve(undefined),
+  };
+  return source;
 }
 
 export async function pushBlob(

@@ -1,16 +1,14 @@
 import type { WriteSession } from '../storage/driver.ts';
 import type { Batch, BatchBuffers } from './batch-buffers.ts';
 import { BlobTooLarge } from './blob-too-large.ts';
+import type { ByteSource } from './byte-source.ts';
 import type { Digester } from './digester.ts';
 import { DistributionError } from './errors.ts';
 
 /** The bytes that one request brings. */
 export interface UploadBody {
-  /**
-   * Read to its end, or to the first failure, when `return` is called. That must leave the connection intact,
-   * because an answer is still to be sent.
-   */
-  readonly data: AsyncIterable<Uint8Array>;
+  /** Closed after its end, or at the first failure. */
+  readonly data: ByteSource;
   /** Content-Length, in bytes; undefined for a body of unknown length. */
   readonly length?: number;
   /** First byte of Content-Range; undefined appends at the end of the upload. */
@@ -41,21 +39,40 @@ export interface ReceiveOptions {
  *   the signal; the failure of the body or of the session
  */
 export async function receive(sink: UploadSink, body: UploadBody, options: ReceiveOptions): Promise<void> {
+  const { data } = body;
+  const { signal } = options;
   const batches = new BatchWriter(sink, options.buffers);
-  const expected = body.length;
-  const { maxBlobBytes = Infinity } = body;
-  const room = maxBlobBytes - sink.session.offset;
-  let received = 0;
+  // Ends the wait for bytes that may never come.
+  const onAbort = (): void => data.close();
+  signal.addEventListener('abort', onAbort);
   try {
-    await forEach(body.data, options.signal, async (chunk) => {
-      received += chunk.byteLength;
-      if (expected !== undefined && received > expected) throw sizeInvalid(expected, received);
-      if (received > room) throw new BlobTooLarge(maxBlobBytes, { began: true });
-      await batches.add(chunk);
-    });
+    await receiveBatches(batches, body, sink.session.offset, signal);
   } finally {
+    signal.removeEventListener('abort', onAbort);
+    data.close();
     await batches.end();
   }
+}
+
+async function receiveBatches(
+  batches: BatchWriter,
+  { data, length: expected, maxBlobBytes = Infinity }: UploadBody,
+  offset: number,
+  signal: AbortSignal,
+): Promise<void> {
+  let received = 0;
+  signal.throwIfAborted();
+  while (await data.ready()) {
+    await batches.fill(async (target) => {
+      const bytes = await data.fill(target);
+      received += bytes;
+      if (expected !== undefined && received > expected) throw sizeInvalid(expected, received);
+      if (received > maxBlobBytes - offset) throw new BlobTooLarge(maxBlobBytes, { began: true });
+      return bytes;
+    });
+    signal.throwIfAborted();
+  }
+  signal.throwIfAborted();
   if (expected !== undefined && received < expected) throw sizeInvalid(expected, received);
 }
 
@@ -65,8 +82,6 @@ const MAX_UNDER_WAY = 2;
 class BatchWriter {
   readonly #sink: UploadSink;
   readonly #buffers: BatchBuffers;
-  #batch: Batch | undefined;
-  #filled = 0;
   /** In the order of the stream; each settles after those before it. */
   readonly #underWay: Promise<void>[] = [];
   #last: Promise<void> = Promise.resolve();
@@ -76,35 +91,34 @@ class BatchWriter {
     this.#buffers = buffers;
   }
 
-  /** @throws the failure of an earlier batch */
-  async add(chunk: Uint8Array): Promise<void> {
-    for (let start = 0; start < chunk.byteLength;) {
-      if (this.#batch === undefined && this.#underWay.length >= MAX_UNDER_WAY) await this.#underWay.shift();
-      const batch = (this.#batch ??= this.#buffers.take());
-      const part = chunk.subarray(start, start + batch.byteLength - this.#filled);
-      batch.set(part, this.#filled);
-      this.#filled += part.byteLength;
-      start += part.byteLength;
-      if (this.#filled === batch.byteLength) this.#write();
+  /**
+   * Writes the bytes that `work` puts into a batch; nothing when it throws.
+   *
+   * @param work tells how many there are
+   * @throws the failure of `work` or of an earlier batch
+   */
+  async fill(work: (batch: Batch) => Promise<number>): Promise<void> {
+    if (this.#underWay.length >= MAX_UNDER_WAY) await this.#underWay.shift();
+    const batch = this.#buffers.take();
+    try {
+      this.#write(batch, await work(batch));
+    } catch (error) {
+      this.#buffers.give(batch);
+      throw error;
     }
   }
 
-  /** Writes what is left, and waits for everything. */
+  /** Waits until everything is written. */
   async end(): Promise<void> {
-    this.#write();
     await Promise.all(this.#underWay);
   }
 
-  #write(): void {
-    const batch = this.#batch;
-    if (batch === undefined) return;
-    const bytes = batch.subarray(0, this.#filled);
-    this.#batch = undefined;
-    this.#filled = 0;
+  #write(batch: Batch, length: number): void {
     const previous = this.#last;
+    const bytes = batch.subarray(0, length);
     const written = this.#writeBytes(bytes, previous).finally(() => this.#buffers.give(batch));
     this.#last = written;
-    // Awaited by a later `add` or by `end`; until then a failure is not unhandled.
+    // Awaited by a later `fill` or by `end`; until then a failure is not unhandled.
     written.catch(() => undefined);
     this.#underWay.push(written);
   }
@@ -117,35 +131,6 @@ class BatchWriter {
       digester?.update(bytes),
     ]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
-  }
-}
-
-/** Runs `work` on each step; an abort also ends the wait for a step that may never come. */
-async function forEach(
-  data: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-  work: (chunk: Uint8Array) => Promise<void>,
-): Promise<void> {
-  const iterator = data[Symbol.asyncIterator]();
-  let interrupt: ((reason: unknown) => void) | undefined;
-  const onAbort = (): void => interrupt?.(signal.reason);
-  signal.addEventListener('abort', onAbort);
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array, unknown>>();
-      interrupt = reject;
-      iterator.next().then(resolve, reject);
-      const step = await promise;
-      if (step.done === true) return;
-      await work(step.value);
-    }
-  } catch (error) {
-    // Not awaited: it may wait for the step that does not come.
-    iterator.return?.().catch(() => undefined);
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
+import type { ByteSource } from './byte-source.ts';
 import {
   bodyOf,
   brokenAfter,
@@ -19,7 +20,7 @@ describe('the last bytes', () => {
     const site = { repository: REPOSITORY, id: (await registry.uploads.start(REPOSITORY, call())).id };
     await registry.uploads.append(REPOSITORY, site.id, bodyOf(bytes.subarray(0, 1000)), call());
     const rest = bytes.subarray(1000);
-    const complete = (data: AsyncIterable<Uint8Array>): Promise<unknown> =>
+    const complete = (data: ByteSource): Promise<unknown> =>
       registry.uploads.complete(site, digestOf(bytes), { data, length: rest.length }, call());
 
     await expect(complete(brokenAfter(rest.subarray(0, 100_000)))).rejects.toThrow('aborted');

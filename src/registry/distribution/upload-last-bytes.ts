@@ -1,10 +1,12 @@
 import type { StorageDriver } from '../storage/driver.ts';
+import type { ByteSource } from './byte-source.ts';
 import { uploadLastKey } from './layout.ts';
 import type { UploadBody } from './upload-body.ts';
 import type { OpenUpload } from './upload-sessions.ts';
 
 /** Longest note that is read: two numbers and a space. */
 const MAX_NOTE_BYTES = 64;
+const SCRATCH_BYTES = 64 << 10;
 
 /**
  * Prepares an upload for a PUT that brings the last bytes without telling where they begin. Where they begin is
@@ -44,16 +46,38 @@ function without(body: UploadBody, bytes: number): UploadBody {
   const { length } = body;
   return {
     ...body,
-    data: dropFirst(body.data, bytes),
+    data: new Remainder(body.data, bytes),
     ...(length === undefined ? {} : { length: length - bytes }),
   };
 }
 
-async function* dropFirst(data: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
-  let left = bytes;
-  for await (const chunk of data) {
-    const rest = chunk.subarray(Math.min(left, chunk.byteLength));
-    left -= chunk.byteLength - rest.byteLength;
-    if (rest.byteLength > 0) yield rest;
+/** What comes after the first bytes of a source. */
+class Remainder implements ByteSource {
+  readonly #source: ByteSource;
+  /** Bytes that are still to be passed over. */
+  #left: number;
+
+  constructor(source: ByteSource, bytes: number) {
+    this.#source = source;
+    this.#left = bytes;
+  }
+
+  async ready(): Promise<boolean> {
+    if (this.#left > 0) await this.#passOver(new Uint8Array(Math.min(this.#left, SCRATCH_BYTES)));
+    return this.#source.ready();
+  }
+
+  async fill(target: Uint8Array): Promise<number> {
+    return (await this.ready()) ? this.#source.fill(target) : 0;
+  }
+
+  close(): void {
+    this.#source.close();
+  }
+
+  async #passOver(scratch: Uint8Array): Promise<void> {
+    while (this.#left > 0 && (await this.#source.ready())) {
+      this.#left -= await this.#source.fill(scratch.subarray(0, this.#left));
+    }
   }
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { WriteSession } from '../storage/driver.ts';
 import { createMemoryDriver } from '../storage/drivers/memory.ts';
 import { StorageError } from '../storage/errors.ts';
+import type { ByteSource } from './byte-source.ts';
 import { RangeInvalid } from './errors.ts';
 import { blobDataKey, uploadDataKey, uploadSealedKey, uploadStartedKey } from './layout.ts';
 import { parseRepositoryName, parseUploadId } from './reference.ts';
@@ -20,6 +21,7 @@ import {
   REPOSITORY,
   refusal,
   someBytes,
+  sourceOf,
   type TestRegistry,
 } from './testing.ts';
 
@@ -31,12 +33,16 @@ async function uploadsLeft(registry: TestRegistry): Promise<string[]> {
 }
 
 /** A body whose bytes are sent by hand. */
-function manualBody(): { data: AsyncIterable<Uint8Array>; send(bytes: Uint8Array): void; end(): void } {
+function manualBody(): { data: ByteSource; send(bytes: Uint8Array): void; end(): void } {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>(undefined, {
     highWaterMark: 100,
   });
   const writer = writable.getWriter();
-  return { data: readable, send: (bytes) => void writer.write(bytes), end: () => void writer.close() };
+  return {
+    data: sourceOf(readable),
+    send: (bytes) => void writer.write(bytes),
+    end: () => void writer.close(),
+  };
 }
 
 describe('an upload', () => {
@@ -330,7 +336,7 @@ describe('a session', () => {
     const registry = createTestRegistry();
     const bytes = someBytes(800_000);
     const { id } = await registry.uploads.start(REPOSITORY, call());
-    const complete = (data: AsyncIterable<Uint8Array>): Promise<unknown> =>
+    const complete = (data: ByteSource): Promise<unknown> =>
       registry.uploads.complete(
         { repository: REPOSITORY, id },
         digestOf(bytes),

@@ -46,7 +46,9 @@ export class BodyPace {
   /** Milliseconds until a look at the pace makes sense, while the server waits. */
   patience(now: number): number {
     const { idleMs } = this.#limits;
-    return Math.max(1, Math.min(this.#since + idleMs - now, idleMs - this.#waited - (now - this.#mark)));
+    const idle = this.#since + idleMs - now;
+    const average = idleMs - this.#waited - (now - this.#mark);
+    return Math.max(1, this.#isQuiet(now) ? idle : Math.min(idle, average));
   }
 
   /** Looks at the pace while the server waits. */
@@ -55,10 +57,15 @@ export class BodyPace {
     this.#waited += now - this.#mark;
     this.#mark = now;
     if (now - this.#since >= idleMs) return 'idle';
-    if (this.#waited < idleMs) return undefined;
+    if (this.#waited < idleMs || this.#isQuiet(now)) return undefined;
     if (this.#bytes < (minBytesPerSecond * this.#waited) / 1000) return 'slow';
     this.#waited = 0;
     this.#bytes = 0;
     return undefined;
+  }
+
+  /** Whether what comes next, or that nothing comes, will tell more than the average. */
+  #isQuiet(now: number): boolean {
+    return now - this.#since >= this.#limits.idleMs / 2;
   }
 }

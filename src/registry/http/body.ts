@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 
+import type { ByteSource } from '../distribution/byte-source.ts';
 import { DistributionError } from '../distribution/errors.ts';
 import type { UploadBody } from '../distribution/upload-service.ts';
 import type { Exchange } from './exchange.ts';
-import { BodyTooSlow, pacedBody } from './paced-body.ts';
+import { PacedBody } from './paced-body.ts';
 import { parseContentRange } from './range.ts';
 
 /**
@@ -23,7 +24,7 @@ export function uploadBody(exchange: Exchange): UploadBody {
   }
   const known = length ?? rangeLength;
   return {
-    data: chunksOf(exchange),
+    data: bodyOf(exchange),
     ...(known === undefined ? {} : { length: known }),
     ...(range ? { start: range.start } : {}),
     maxBlobBytes: exchange.limits.maxBlobBytes,
@@ -36,7 +37,13 @@ export function uploadBody(exchange: Exchange): UploadBody {
  */
 export async function skipBody(exchange: Exchange): Promise<void> {
   if (exchange.expectsContinue || exchange.request.complete) return;
-  for await (const _chunk of chunksOf(exchange));
+  const body = bodyOf(exchange);
+  const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  try {
+    while (await body.ready()) await body.fill(scratch);
+  } finally {
+    body.close();
+  }
 }
 
 /**
@@ -46,21 +53,24 @@ export async function skipBody(exchange: Exchange): Promise<void> {
  */
 export async function readBounded(exchange: Exchange, limit: number): Promise<Uint8Array> {
   if ((contentLength(exchange.request) ?? 0) > limit) throw tooLarge(limit);
-  // Copied, because a client that sends byte by byte would make the list of its chunks many times as large.
+  const body = bodyOf(exchange);
   let bytes = Buffer.allocUnsafeSlow(Math.min(INITIAL_BYTES, limit));
   let size = 0;
-  for await (const chunk of chunksOf(exchange)) {
-    const end = size + chunk.length;
-    if (end > limit) throw tooLarge(limit);
-    if (end > bytes.length) bytes = grown(bytes, size, Math.min(limit, Math.max(end, 2 * bytes.length)));
-    bytes.set(chunk, size);
-    size = end;
+  try {
+    while (await body.ready()) {
+      if (size === limit) throw tooLarge(limit);
+      if (size === bytes.length) bytes = grown(bytes, size, Math.min(limit, 2 * bytes.length));
+      size += await body.fill(bytes.subarray(size));
+    }
+  } finally {
+    body.close();
   }
   return bytes.subarray(0, size);
 }
 
 /** Most manifests are smaller. */
 const INITIAL_BYTES = 8 * 1024;
+const SCRATCH_BYTES = 16 * 1024;
 
 function grown(bytes: Buffer, used: number, size: number): Buffer<ArrayBuffer> {
   const larger = Buffer.allocUnsafeSlow(size);
@@ -69,20 +79,19 @@ function grown(bytes: Buffer, used: number, size: number): Buffer<ArrayBuffer> {
 }
 
 /** The body as it arrives. A connection whose client is too slow is closed with the answer. */
-async function* chunksOf(exchange: Exchange): AsyncGenerator<Uint8Array, void, undefined> {
-  exchange.acceptBody();
-  try {
-    for await (const chunk of pacedBody(exchange.request, exchange.limits)) {
-      exchange.receivedBytes += chunk.length;
-      yield chunk;
-    }
-  } catch (error) {
-    if (error instanceof BodyTooSlow) {
+function bodyOf(exchange: Exchange): ByteSource {
+  return new PacedBody({
+    request: exchange.request,
+    limits: exchange.limits,
+    onBegin: () => exchange.acceptBody(),
+    onBytes: (bytes) => {
+      exchange.receivedBytes += bytes;
+    },
+    onTooSlow: () => {
       exchange.refusal = 'slow_body';
       exchange.reply.header('connection', 'close');
-    }
-    throw error;
-  }
+    },
+  });
 }
 
 function contentLength({ headers }: IncomingMessage): number | undefined {
