@@ -9,21 +9,25 @@ import {
   type UploadId,
 } from '../distribution/reference.ts';
 
-/** What the path of a request below `/v2/` names. */
-export type Target =
-  | { readonly kind: 'base' }
-  | { readonly kind: 'catalog' }
-  | { readonly kind: 'discover'; readonly repository?: RepositoryName }
-  | { readonly kind: 'repository'; readonly repository: RepositoryName }
-  | { readonly kind: 'referrers'; readonly repository: RepositoryName; readonly subject: Digest }
-  | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: Digest }
-  | { readonly kind: 'uploads'; readonly repository: RepositoryName }
-  | { readonly kind: 'upload'; readonly repository: RepositoryName; readonly id: UploadId }
-  | { readonly kind: 'manifest'; readonly repository: RepositoryName; readonly reference: Reference }
-  | { readonly kind: 'tags'; readonly repository: RepositoryName };
+/** What the path of a request below `/v2/` can name, by its kind, and what more it says. */
+interface Targets {
+  readonly base: object;
+  readonly catalog: object;
+  readonly discover: { readonly repository?: RepositoryName };
+  readonly repository: { readonly repository: RepositoryName };
+  readonly referrers: { readonly repository: RepositoryName; readonly subject: Digest };
+  readonly blob: { readonly repository: RepositoryName; readonly digest: Digest };
+  readonly uploads: { readonly repository: RepositoryName };
+  readonly upload: { readonly repository: RepositoryName; readonly id: UploadId };
+  readonly manifest: { readonly repository: RepositoryName; readonly reference: Reference };
+  readonly tags: { readonly repository: RepositoryName };
+}
 
-export type TargetKind = Target['kind'];
-export type TargetOf<K extends TargetKind> = Extract<Target, { kind: K }>;
+export type TargetKind = keyof Targets;
+export type TargetOf<K extends TargetKind> = { [P in K]: { readonly kind: P } & Targets[P] }[K];
+
+/** What the path of a request names. */
+export type Target = TargetOf<TargetKind>;
 
 /** Path of the list of extensions, below `/v2/` or `/v2/<name>/`. */
 export const DISCOVER_EXTENSION = '_oci/ext/discover';

@@ -1,8 +1,7 @@
-import { unreachable } from '../../shared/assert.ts';
 import type { Action } from '../auth/types.ts';
 import { DistributionError } from '../distribution/errors.ts';
 import type { Exchange, Match } from './exchange.ts';
-import type { Target, TargetKind, TargetOf } from './path.ts';
+import type { TargetKind, TargetOf } from './path.ts';
 
 /** Answers a request; the answer has been sent, or handed to fastify, when it resolves. */
 export type Handler<K extends TargetKind> = (exchange: Exchange, target: TargetOf<K>) => Promise<void>;
@@ -42,39 +41,13 @@ const LABELS: Readonly<Record<TargetKind, string>> = {
  * @param deletes whether anything may be deleted; this is the one place that says no for every endpoint
  * @throws MethodNotAllowed
  */
-export function match(endpoints: Endpoints, target: Target, method: string, deletes: boolean): Match {
-  switch (target.kind) {
-    case 'base':
-      return bind(endpoints.base, target, method, deletes);
-    case 'catalog':
-      return bind(endpoints.catalog, target, method, deletes);
-    case 'blob':
-      return bind(endpoints.blob, target, method, deletes);
-    case 'uploads':
-      return bind(endpoints.uploads, target, method, deletes);
-    case 'upload':
-      return bind(endpoints.upload, target, method, deletes);
-    case 'manifest':
-      return bind(endpoints.manifest, target, method, deletes);
-    case 'tags':
-      return bind(endpoints.tags, target, method, deletes);
-    case 'referrers':
-      return bind(endpoints.referrers, target, method, deletes);
-    case 'repository':
-      return bind(endpoints.repository, target, method, deletes);
-    case 'discover':
-      return bind(endpoints.discover, target, method, deletes);
-    default:
-      return unreachable(target);
-  }
-}
-
-function bind<K extends TargetKind>(
-  endpoint: Endpoint<K>,
+export function match<K extends TargetKind>(
+  endpoints: Endpoints,
   target: TargetOf<K>,
   method: string,
   deletes: boolean,
 ): Match {
+  const endpoint = endpoints[target.kind];
   const route = endpoint.get(method);
   if (!route || (route.action === 'delete' && !deletes)) throw notAllowed(endpoint, route, deletes);
   return {
