@@ -1,9 +1,7 @@
-import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import {
   isRepositoryName,
-  isTag,
   isUploadId,
   parseReference,
   parseRepositoryName,
@@ -11,50 +9,7 @@ import {
   parseUploadId,
 } from './reference.ts';
 
-const WORD = fc.string({ unit: fc.constantFrom(...'abcz019'.split('')), minLength: 1, maxLength: 6 });
-const SEPARATOR = fc.constantFrom('.', '_', '__', '-', '--', '-----');
-const COMPONENT = fc
-  .tuple(WORD, fc.array(fc.tuple(SEPARATOR, WORD), { maxLength: 3 }))
-  .map(([first, more]) => first + more.flat().join(''));
-const NAME = fc.array(COMPONENT, { minLength: 1, maxLength: 4 }).map((components) => components.join('/'));
-
 describe('repository names', () => {
-  test('follow the grammar of the specification', () => {
-    fc.assert(
-      fc.property(NAME, (name) => {
-        expect(parseRepositoryName(name)).toBe(name);
-      }),
-    );
-  });
-
-  test('never make a path that leaves its folder or meets one of the registry', () => {
-    const pieces = fc.constantFrom(
-      'a',
-      '.',
-      '..',
-      '/',
-      '_',
-      '__',
-      '-',
-      '%2f',
-      '\\',
-      '\0',
-      'A',
-      '_layers',
-      ' ',
-    );
-    fc.assert(
-      fc.property(fc.array(pieces, { maxLength: 8 }), (parts) => {
-        const name = parts.join('');
-        if (!isRepositoryName(name)) return;
-
-        const components = name.split('/');
-        expect(components.every((component) => /^[a-z0-9]/.test(component))).toBe(true);
-        expect(components).not.toContain('..');
-      }),
-    );
-  });
-
   test.each(['a', 'a/b/c', 'blobs/uploads', 'a/manifests/b', 'a'.repeat(255), 'a---b', 'a__b'])(
     'may be %s',
     (name) => {
@@ -102,12 +57,7 @@ test('a reference with a colon is a digest, and any other is a tag', () => {
 });
 
 test('an upload id is a UUID in lower case', () => {
-  fc.assert(
-    fc.property(fc.uuid(), (id) => {
-      expect(isUploadId(id.toLowerCase())).toBe(true);
-    }),
-  );
-
+  expect(isUploadId('0f8fad5b-d9cb-469f-a165-70867728950e')).toBe(true);
   for (const id of [
     '',
     '..',
@@ -119,14 +69,4 @@ test('an upload id is a UUID in lower case', () => {
       expect.objectContaining({ code: 'BLOB_UPLOAD_UNKNOWN', status: 404 }),
     );
   }
-});
-
-test('tags and repository names never hold a character that a key may not have', () => {
-  fc.assert(
-    fc.property(fc.string(), (text) => {
-      if (!isTag(text) && !isRepositoryName(text)) return;
-
-      expect(text).toMatch(/^[A-Za-z0-9._/-]+$/);
-    }),
-  );
 });

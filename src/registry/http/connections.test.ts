@@ -34,38 +34,38 @@ function setUp() {
     connections.begin(message, response, () => begun.push(response));
     return response;
   };
-  return { begun, clock, connections, open, request };
+  /** Looks for quiet connections after a time in which nothing has happened. */
+  const closeQuietAfter = (milliseconds: number): void => {
+    clock.stall(milliseconds);
+    connections.closeQuiet();
+  };
+  return { begun, clock, closeQuietAfter, connections, open, request };
 }
 
 describe('Connections', () => {
   it('are closed when no request has come for a moment', () => {
-    const { clock, connections, open } = setUp();
+    const { closeQuietAfter, open } = setUp();
     const socket = open();
 
-    clock.stall(999);
-    connections.closeQuiet();
+    closeQuietAfter(999);
     expect(socket.destroyed).toBe(false);
-    clock.stall(1);
-    connections.closeQuiet();
+    closeQuietAfter(1);
     expect(socket.destroyed).toBe(true);
   });
 
   it('are left open while an answer is under way, and for a moment after it', () => {
-    const { clock, connections, open, request } = setUp();
+    const { closeQuietAfter, open, request } = setUp();
     const socket = open();
     const responses = [request(socket), request(socket)];
 
     for (const response of responses) {
-      clock.stall(60_000);
-      connections.closeQuiet();
+      closeQuietAfter(60_000);
       expect(socket.destroyed).toBe(false);
       response.emit('close');
     }
-    clock.stall(500);
-    connections.closeQuiet();
+    closeQuietAfter(500);
     expect(socket.destroyed).toBe(false);
-    clock.stall(500);
-    connections.closeQuiet();
+    closeQuietAfter(500);
     expect(socket.destroyed).toBe(true);
   });
 
@@ -96,16 +96,14 @@ describe('Connections', () => {
   });
 
   it('are left open longer when a request has begun to arrive', () => {
-    const { clock, connections, open, request } = setUp();
+    const { closeQuietAfter, open, request } = setUp();
     const socket = open();
     request(socket).emit('close');
     socket.received += 1;
 
-    clock.stall(4999);
-    connections.closeQuiet();
+    closeQuietAfter(4999);
     expect(socket.destroyed).toBe(false);
-    clock.stall(1);
-    connections.closeQuiet();
+    closeQuietAfter(1);
     expect(socket.destroyed).toBe(true);
   });
 
@@ -121,16 +119,14 @@ describe('Connections', () => {
   });
 
   it('are left open for a moment once the server stops, however long nothing has happened on them', () => {
-    const { clock, connections, open } = setUp();
+    const { clock, closeQuietAfter, connections, open } = setUp();
     const socket = open();
     clock.stall(60_000);
     connections.endWithAnswers();
 
-    clock.stall(999);
-    connections.closeQuiet();
+    closeQuietAfter(999);
     expect(socket.destroyed).toBe(false);
-    clock.stall(1);
-    connections.closeQuiet();
+    closeQuietAfter(1);
     expect(socket.destroyed).toBe(true);
   });
 
