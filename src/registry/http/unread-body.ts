@@ -32,7 +32,10 @@ export function settleBody(exchange: Exchange): Promise<void> | undefined {
   // Not at once: this may run while the last reader is still being taken off, and a paused body would stay so.
   setImmediate(() => request.resume());
   if (response.shouldKeepAlive) {
-    const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
+    // When the body has come to its end, the connection may already serve another request.
+    const timer = setTimeout(() => {
+      if (!request.complete) request.socket.destroy();
+    }, LINGER_MS);
     timer.unref();
     request.once('close', () => clearTimeout(timer));
     return undefined;
