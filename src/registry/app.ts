@@ -164,7 +164,7 @@ function createEndpoints({ services, clock, state }: AppDependencies): Endpoints
     base: baseEndpoint(),
     catalog: catalogEndpoint(services.catalog),
     blob: blobEndpoint(services.blobs),
-    uploads: counted.starts(uploadsEndpoint(services)),
+    uploads: uploadsEndpoint(services, counted),
     upload: counted.ends(uploadEndpoint(services)),
     manifest: manifestEndpoint(services, () => state.settings),
     tags: tagsEndpoint(services.tags),

@@ -1,9 +1,9 @@
 import type { Clock } from '../../shared/clock.ts';
-import { DistributionError } from '../distribution/errors.ts';
+import { DistributionError, type UploadStatus } from '../distribution/errors.ts';
+import type { ServiceCall } from '../distribution/service-dependencies.ts';
 import type { UploadService } from '../distribution/upload-service.ts';
-import { clientKey } from './client-key.ts';
 import type { Exchange } from './exchange.ts';
-import { OpenUploads } from './open-uploads.ts';
+import { type OpenUpload, OpenUploads } from './open-uploads.ts';
 import type { TargetKind, TargetOf } from './path.ts';
 import { tooManyRequests } from './refusal.ts';
 import type { Endpoint, Handler, Route } from './router.ts';
@@ -19,7 +19,8 @@ export interface CountedUploadsOptions {
 const RETRY_AFTER = 10;
 
 /**
- * Counts the upload sessions that a client has open on this replica, around the endpoints that start and end them.
+ * Counts the upload sessions that a client has open on this replica, where they start and around the endpoint that
+ * ends them.
  *
  * Other replicas end sessions, too, and so does the purge. So a client that seems to have too many is believed to only
  * after a look at those that it has not used for longest.
@@ -32,12 +33,23 @@ export class CountedUploads {
     this.#options = options;
   }
 
-  /** The endpoint that starts sessions; refuses to when the client has too many. */
-  starts(endpoint: Endpoint<'uploads'>): Endpoint<'uploads'> {
-    return wrap(
-      endpoint,
-      (handle) => (exchange, target) => this.#start(exchange, () => handle(exchange, target)),
-    );
+  /**
+   * Starts a session, unless the client has too many.
+   *
+   * @throws DistributionError TOOMANYREQUESTS, and what `start` throws
+   */
+  async start(exchange: Exchange, start: () => Promise<UploadStatus>): Promise<UploadStatus> {
+    const client = exchange.clientKey;
+    if (this.#open.count(client) >= this.#options.maxOpenUploads()) await this.#look(exchange, client);
+    this.#reserve(exchange, client);
+    try {
+      const upload = await start();
+      this.#open.started(client, upload, this.#options.clock.monotonic());
+      return upload;
+    } catch (error) {
+      this.#open.failed(client);
+      throw error;
+    }
   }
 
   /** The endpoint that ends sessions. */
@@ -45,25 +57,12 @@ export class CountedUploads {
     return wrap(endpoint, (handle) => (exchange, target) => this.#use(exchange, target, handle));
   }
 
-  async #start(exchange: Exchange, handle: () => Promise<void>): Promise<void> {
-    const client = clientKey(exchange.user, exchange.clientAddress);
-    if (this.#open.count(client) >= this.#options.maxOpenUploads()) await this.#look(exchange, client);
-    this.#reserve(exchange, client);
-    try {
-      await handle();
-    } finally {
-      const { startedUpload } = exchange;
-      if (startedUpload) this.#open.started(client, startedUpload, this.#options.clock.monotonic());
-      else this.#open.failed(client);
-    }
-  }
-
   async #use(exchange: Exchange, target: TargetOf<'upload'>, handle: Handler<'upload'>): Promise<void> {
     try {
       await handle(exchange, target);
-      if (exchange.method === 'PUT' || exchange.method === 'DELETE') this.#open.ended(target.id);
+      if (exchange.method === 'PUT' || exchange.method === 'DELETE') this.#open.ended(target);
     } catch (error) {
-      if (isGone(error)) this.#open.ended(target.id);
+      if (mayMeanEnd(error) && this.#open.has(target)) await this.#forgetEnded(target, exchange);
       throw error;
     }
   }
@@ -85,23 +84,22 @@ export class CountedUploads {
 
   /** Forgets sessions that are not there any more. */
   async #look(exchange: Exchange, client: string): Promise<void> {
-    const { uploads, clock } = this.#options;
-    const doubtful = this.#open.doubtful(client, clock.monotonic());
-    await Promise.all(
-      doubtful.map(async ({ repository, id }) => {
-        try {
-          await uploads.status(repository, id, exchange);
-        } catch (error) {
-          // A storage that does not answer says nothing of the session.
-          if (isGone(error)) this.#open.ended(id);
-        }
-      }),
-    );
+    const doubtful = this.#open.doubtful(client, this.#options.clock.monotonic());
+    await Promise.all(doubtful.map((upload) => this.#forgetEnded(upload, exchange)));
+  }
+
+  async #forgetEnded(upload: OpenUpload, call: ServiceCall): Promise<void> {
+    try {
+      await this.#options.uploads.status(upload.repository, upload.id, call);
+    } catch (error) {
+      // A storage that does not answer says nothing of the session.
+      if (error instanceof DistributionError && error.status === 404) this.#open.ended(upload);
+    }
   }
 }
 
-/** Whether a failure means that there is no session (any more): a wrong digest ends it. */
-function isGone(error: unknown): boolean {
+/** Whether the session may be gone after a failure; a digest ends it when it is wrong, and not when it is no digest. */
+function mayMeanEnd(error: unknown): boolean {
   return error instanceof DistributionError && (error.status === 404 || error.code === 'DIGEST_INVALID');
 }
 

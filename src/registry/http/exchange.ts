@@ -4,8 +4,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import type { LimitsConfig } from '../../api/registry-config.ts';
 import type { Action } from '../auth/types.ts';
-import type { UploadStatus } from '../distribution/errors.ts';
 import type { Refusal } from '../metrics.ts';
+import { clientKey } from './client-key.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -59,8 +59,6 @@ export class Exchange {
   failure: unknown;
   /** The limit that it was refused for. */
   refusal: Refusal | undefined;
-  /** The upload session that it has opened. */
-  startedUpload: UploadStatus | undefined;
   #query: URLSearchParams | undefined;
   #abort: AbortController | undefined;
   #continued = false;
@@ -73,6 +71,11 @@ export class Exchange {
     this.startedAt = start.startedAt;
     this.limits = start.limits;
     this.clientAddress = request.raw.socket?.remoteAddress ?? '';
+  }
+
+  /** Who it counts for; see `client-key.ts`. */
+  get clientKey(): string {
+    return clientKey(this.user, this.clientAddress);
   }
 
   get method(): string {

@@ -26,9 +26,10 @@ describe('OpenUploads', () => {
 
     expect([open.count('a'), open.count('b'), open.count('c')]).toEqual([3, 1, 0]);
     open.failed('a');
-    open.ended(uploadOf(1).id);
-    open.ended(uploadOf(1).id);
-    open.ended(uploadOf(99).id);
+    open.ended(uploadOf(1));
+    open.ended(uploadOf(1));
+    open.ended(uploadOf(99));
+    open.ended({ ...uploadOf(2), repository: parseRepositoryName('a/c') });
     expect([open.count('a'), open.count('b')]).toEqual([1, 1]);
   });
 
@@ -39,7 +40,7 @@ describe('OpenUploads', () => {
       open.starting(`other ${number}`);
       open.failed(`other ${number}`);
     }
-    for (let number = 0; number < 100; number += 1) open.ended(uploadOf(number).id);
+    for (let number = 0; number < 100; number += 1) open.ended(uploadOf(number));
 
     expect([open.size, open.clients]).toEqual([0, 0]);
   });

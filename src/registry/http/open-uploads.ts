@@ -79,10 +79,15 @@ export class OpenUploads {
     this.#forgetOld(now);
   }
 
+  /** Whether it is one of the sessions that count. */
+  has({ repository, id }: OpenUpload): boolean {
+    return this.#sessions.get(id)?.repository === repository;
+  }
+
   /** The session is completed, cancelled or gone; one that is not known does no harm. */
-  ended(id: UploadId): void {
+  ended({ repository, id }: OpenUpload): void {
     const entry = this.#sessions.get(id);
-    if (!entry) return;
+    if (entry?.repository !== repository) return;
     this.#sessions.delete(id);
     const uploads = this.#of(entry.client);
     uploads.ids.delete(id);
@@ -117,9 +122,9 @@ export class OpenUploads {
   }
 
   #forgetOld(now: number): void {
-    for (const [id, { startedAt }] of this.#sessions) {
-      if (now - startedAt < MAX_AGE_MS && this.#sessions.size <= this.#maxSessions) return;
-      this.ended(id);
+    for (const entry of this.#sessions.values()) {
+      if (now - entry.startedAt < MAX_AGE_MS && this.#sessions.size <= this.#maxSessions) return;
+      this.ended(entry);
     }
   }
 

@@ -38,6 +38,24 @@ async function expectFree(registry: TestRegistry, count: number): Promise<void> 
   await expectFull(registry);
 }
 
+/** Failures that end no session, whatever they look like. */
+async function expectStillFull(registry: TestRegistry, location: string): Promise<void> {
+  const elsewhere = location.replace('/v2/a/', '/v2/b/');
+  const empty = await registry.call(`/v2/b/blobs/uploads/?digest=${sha256('')}`, { method: 'POST' });
+  expect(empty.status).toBe(201);
+  for (const [method, target] of [
+    ['PUT', `${location}?digest=bad`],
+    ['PUT', location],
+    ['PUT', `${elsewhere}?digest=${sha256('')}`],
+    ['GET', elsewhere],
+    ['DELETE', elsewhere],
+  ] as const) {
+    await registry.call(target, { method });
+    await expectFull(registry);
+  }
+  expect((await registry.call(location)).status).toBe(204);
+}
+
 describe('open uploads of one client', () => {
   it('are bounded also for requests whose password is checked at once', async () => {
     const file = join(servers.folder, 'users');
@@ -81,6 +99,7 @@ describe('open uploads of one client', () => {
     expect((await registry.call(cancelled, { method: 'DELETE' })).status).toBe(204);
     expect((await registry.call(cancelled, { method: 'DELETE' })).status).toBe(404);
     await expectFree(registry, 1);
+    await expectStillFull(registry, wrong);
     const lie = await registry.call(`${wrong}?digest=${sha256('y')}`, { method: 'PUT', body: 'x' });
     expect(lie.status).toBe(400);
     expect((await registry.call(wrong)).status).toBe(404);
@@ -122,6 +141,11 @@ describe('open uploads of one client', () => {
     }
 
     await startAll(registry);
+    await expectFull(registry);
+    const push = `${START}?digest=${sha256('one more')}`;
+    expect((await registry.call(push, { method: 'POST', body: 'one more' })).status).toBe(201);
+    const mount = `/v2/b/blobs/uploads/?mount=${sha256('one more')}&from=a`;
+    expect((await registry.call(mount, { method: 'POST' })).status).toBe(201);
   });
 
   it('count not when another replica has ended them', async () => {

@@ -4,6 +4,7 @@ import { DistributionError } from '../../distribution/errors.ts';
 import { isRepositoryName, type RepositoryName } from '../../distribution/reference.ts';
 import type { UploadService } from '../../distribution/upload-service.ts';
 import { skipBody, uploadBody } from '../body.ts';
+import type { CountedUploads } from '../counted-uploads.ts';
 import type { Exchange } from '../exchange.ts';
 import { blobLocation, uploadHeaders } from '../headers.ts';
 import type { TargetOf } from '../path.ts';
@@ -17,9 +18,13 @@ export interface UploadServices {
 }
 
 /** `/v2/<name>/blobs/uploads/` (OCI dist-spec end-4a, end-4b, end-11). */
-export function uploadsEndpoint(services: UploadServices): Endpoint<'uploads'> {
+export function uploadsEndpoint(
+  services: UploadServices,
+  counted: Pick<CountedUploads, 'start'>,
+): Endpoint<'uploads'> {
+  const parts = { ...services, counted };
   return new Map([
-    ['POST', { action: 'push', handle: (exchange, target) => startUpload(services, exchange, target) }],
+    ['POST', { action: 'push', handle: (exchange, target) => startUpload(parts, exchange, target) }],
   ]);
 }
 
@@ -34,7 +39,7 @@ export function uploadEndpoint({ uploads }: Pick<UploadServices, 'uploads'>): En
 }
 
 async function startUpload(
-  { blobs, uploads }: UploadServices,
+  { blobs, uploads, counted }: UploadServices & { readonly counted: Pick<CountedUploads, 'start'> },
   exchange: Exchange,
   { repository }: TargetOf<'uploads'>,
 ): Promise<void> {
@@ -49,8 +54,9 @@ async function startUpload(
   const mounted = source && (await blobs.mount(repository, source.digest, source.from, exchange));
   if (mounted) return sendCreated(exchange, repository, mounted.digest);
   const algorithm = algorithmOf(query);
-  const upload = await uploads.start(repository, { signal: exchange.signal, ...algorithm });
-  exchange.startedUpload = upload;
+  const upload = await counted.start(exchange, () =>
+    uploads.start(repository, { signal: exchange.signal, ...algorithm }),
+  );
   respond(exchange, { status: 202, headers: uploadHeaders(exchange, upload) });
 }
 
