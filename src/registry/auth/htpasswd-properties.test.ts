@@ -15,6 +15,8 @@ import { describe, expect, it } from 'vitest';
 
 import { HtpasswdAuthenticator, HtpasswdInvalid } from './htpasswd.ts';
 
+const CALLER = { clientKey: 'address:192.0.2.1', signal: new AbortController().signal };
+
 const HASH = tuple(
   constantFrom('2a', '2b', '2y'),
   constantFrom('04', '10', '31'),
@@ -45,11 +47,13 @@ describe('files of users', () => {
         const users = new Map(entries);
 
         for (const [username, password] of entries) {
-          expect(await htpasswd.verify({ username, password })).toBe(users.get(username) === password);
+          expect(await htpasswd.verify({ username, password }, CALLER)).toBe(
+            users.get(username) === password,
+          );
         }
         const known = users.get(stranger);
         for (const [, password] of entries) {
-          expect(await htpasswd.verify({ username: stranger, password })).toBe(known === password);
+          expect(await htpasswd.verify({ username: stranger, password }, CALLER)).toBe(known === password);
         }
       }),
     );
@@ -91,7 +95,7 @@ describe('files of users', () => {
         ]);
 
         for (const username of ['__proto__', 'constructor', 'toString']) {
-          expect(await htpasswd.verify({ username, password: 'x' })).toBe(false);
+          expect(await htpasswd.verify({ username, password: 'x' }, CALLER)).toBe(false);
         }
       }),
     );

@@ -3,7 +3,8 @@ import { createHmac } from 'node:crypto';
 import type { Clock } from '../../shared/clock.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { PasswordVerifier } from './password-verifier.ts';
-import type { Authenticator, Credentials } from './types.ts';
+import { PendingCheck } from './pending-check.ts';
+import type { Authenticator, Caller, Credentials } from './types.ts';
 
 /** How long a password that was right stays right without another check. */
 const CACHE_MS = 5 * 60_000;
@@ -50,7 +51,7 @@ export class HtpasswdAuthenticator implements Authenticator {
   /** When remembered credentials expire, on the monotonic clock, by their HMAC. */
   #remembered = new Map<string, number>();
   /** Checks that are under way, by the HMAC of the credentials. */
-  #pending = new Map<string, Promise<boolean>>();
+  #pending = new Map<string, PendingCheck>();
 
   constructor({ verifier, clock, cacheKey }: HtpasswdDependencies) {
     this.#verifier = verifier;
@@ -75,24 +76,31 @@ export class HtpasswdAuthenticator implements Authenticator {
     this.#pending = new Map();
   }
 
-  async verify(credentials: Credentials): Promise<boolean> {
+  async verify(credentials: Credentials, caller: Caller): Promise<boolean> {
     const key = this.#nameOf(credentials);
     const expires = this.#remembered.get(key);
     if (expires !== undefined && expires > this.#clock.monotonic()) return true;
-    const pending = this.#pending;
-    const check = pending.get(key) ?? this.#check(credentials, key);
-    pending.set(key, check);
-    try {
-      return await check;
-    } finally {
-      pending.delete(key);
-    }
+    const check = this.#pending.get(key) ?? this.#begin(credentials, key, caller.clientKey);
+    return check.outcomeFor(caller.signal);
   }
 
-  async #check({ username, password }: Credentials, key: string): Promise<boolean> {
+  #begin(credentials: Credentials, key: string, clientKey: string): PendingCheck {
+    const pending = this.#pending;
+    const check = new PendingCheck(
+      (signal) => this.#check(credentials, key, { clientKey, signal }),
+      () => {
+        // Another one may have come after this was given up.
+        if (pending.get(key) === check) pending.delete(key);
+      },
+    );
+    pending.set(key, check);
+    return check;
+  }
+
+  async #check({ username, password }: Credentials, key: string, caller: Caller): Promise<boolean> {
     const hash = this.#users.get(username);
     const remembered = this.#remembered;
-    const matches = await this.#verifier.matches(password, hash ?? this.#dummyHash);
+    const matches = await this.#verifier.matches(password, hash ?? this.#dummyHash, caller);
     if (hash === undefined || !matches) return false;
     // A set of users that came meanwhile has another map, in which this answer does not count.
     remember(remembered, key, this.#clock.monotonic() + CACHE_MS);

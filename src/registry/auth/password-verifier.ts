@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
 
 import { AppError } from '../../shared/errors.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { PasswordAnswer, PasswordQuestion } from './password-worker.ts';
+import type { Caller } from './types.ts';
 
 /** Checks that the worker has at hand at once: one runs, one waits, so that it never idles. */
 const IN_FLIGHT = 2;
@@ -20,6 +22,7 @@ export class TooManyLogins extends AppError {
 interface Check {
   readonly password: string;
   readonly hash: string;
+  readonly clientKey: string;
   resolve(matches: boolean): void;
   reject(error: Error): void;
 }
@@ -27,22 +30,30 @@ interface Check {
 /**
  * Compares passwords with bcrypt hashes (`$2a$`, `$2b$`, `$2y$`) in one worker thread, which starts with the
  * first check. As in every bcrypt implementation only the first 72 bytes of a password count.
+ *
+ * Clients take turns, and when the queue is full the one with most checks in it makes way: whoever sends passwords
+ * without end keeps nobody else from logging in.
  */
 export class PasswordVerifier {
-  readonly #waiting: Check[] = [];
+  readonly #waiting = new FairQueue<Check>(QUEUE, ({ clientKey }) => clientKey);
   readonly #running = new Map<number, Check>();
   #worker: Worker | undefined;
   #lastId = 0;
   #closed = false;
 
-  /** @throws TooManyLogins when the queue is full */
-  matches(password: string, hash: string): Promise<boolean> {
+  /** @throws TooManyLogins when the queue is full, and the reason of the signal when it is aborted before the turn */
+  matches(password: string, hash: string, { clientKey, signal }: Caller): Promise<boolean> {
     if (this.#closed) return Promise.reject(new Error('the password verifier is closed'));
-    if (this.#waiting.length >= QUEUE) return Promise.reject(new TooManyLogins());
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ password, hash, resolve, reject });
-      this.#next();
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    const check: Check = { password, hash, clientKey, resolve, reject };
+    const leave = (): void => {
+      if (this.#waiting.remove(check)) reject(signal.reason);
+    };
+    this.#waiting.add(check)?.reject(new TooManyLogins());
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+    this.#next();
+    return promise.finally(() => signal.removeEventListener('abort', leave));
   }
 
   async close(): Promise<void> {
@@ -53,7 +64,7 @@ export class PasswordVerifier {
 
   #next(): void {
     while (this.#running.size < IN_FLIGHT) {
-      const check = this.#waiting.shift();
+      const check = this.#waiting.take();
       if (!check) return;
       this.#lastId += 1;
       const question: PasswordQuestion = {
@@ -91,7 +102,7 @@ export class PasswordVerifier {
   }
 
   #fail(error: Error): void {
-    const checks = [...this.#running.values(), ...this.#waiting.splice(0)];
+    const checks = [...this.#running.values(), ...this.#waiting.takeAll()];
     this.#running.clear();
     for (const check of checks) check.reject(error);
   }

@@ -8,13 +8,14 @@ const PASSWORDS = {
   verify: ({ username, password }: Credentials) =>
     Promise.resolve(username === 'ada' && password === 'right'),
 };
+const CALLER = { clientKey: 'address:192.0.2.1', signal: new AbortController().signal };
 const BASIC = { htpasswdFiles: ['/htpasswd'], realm: 'here' };
 const RIGHT = `Basic ${Buffer.from('ada:right').toString('base64')}`;
 const WRONG = `Basic ${Buffer.from('ada:wrong').toString('base64')}`;
 
 function outcome(config: Partial<AuthConfig>, authorization: string | undefined, action: Action) {
   const policy = new AccessPolicy({ anonymous: 'None', anonymousDelete: false, ...config }, PASSWORDS);
-  return policy.authorize(authorization, action);
+  return policy.authorize(authorization, action, CALLER);
 }
 
 describe('AccessPolicy with users', () => {
@@ -97,5 +98,5 @@ it('takes new rules at once', async () => {
 
   policy.replace({ anonymous: 'Pull', anonymousDelete: false });
 
-  expect(await policy.authorize(undefined, 'push')).toMatchObject({ kind: 'denied' });
+  expect(await policy.authorize(undefined, 'push', CALLER)).toMatchObject({ kind: 'denied' });
 });

@@ -1,7 +1,7 @@
 import type { AuthConfig } from '../../api/registry-config.ts';
 import { anonymousMay } from './anonymous.ts';
 import { basicChallenge, isEmptyBasic, parseBasic } from './challenge.ts';
-import type { Action, Authenticator, Outcome } from './types.ts';
+import type { Action, Authenticator, Caller, Outcome } from './types.ts';
 
 /**
  * Decides whether a request may go on.
@@ -26,16 +26,16 @@ export class AccessPolicy {
 
   /**
    * @param authorization value of the `Authorization` header
-   * @throws TooManyLogins when too many passwords are being checked
+   * @throws TooManyLogins when too many passwords are being checked, and the reason of the signal of the caller
    */
-  async authorize(authorization: string | undefined, action: Action): Promise<Outcome> {
+  async authorize(authorization: string | undefined, action: Action, caller: Caller): Promise<Outcome> {
     const config = this.#config;
     if (!config.basic) return anonymousOutcome(config, action);
     if (authorization === undefined || isEmptyBasic(authorization)) return anonymousOutcome(config, action);
     const challenge = basicChallenge(config.basic.realm);
     const credentials = parseBasic(authorization);
     if (!credentials) return { kind: 'challenged', challenge, reason: 'credentials cannot be read' };
-    if (!(await this.#passwords.verify(credentials))) {
+    if (!(await this.#passwords.verify(credentials, caller))) {
       return { kind: 'challenged', challenge, reason: 'user name or password is wrong' };
     }
     return { kind: 'allowed', user: credentials.username };

@@ -7,14 +7,22 @@ export interface Credentials {
   readonly password: string;
 }
 
+/** Who asks for credentials to be checked. */
+export interface Caller {
+  /** Whose requests count together: of a client that nobody has let in yet its address. */
+  readonly clientKey: string;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
 /** Tells whether credentials are right. Each method of logging in is one of these. */
 export interface Authenticator {
   /**
    * Takes the same time for a user that does not exist.
    *
-   * @throws TooManyLogins when too many checks are waiting already
+   * @throws TooManyLogins when too many checks are waiting already, and the reason of the signal of the caller
    */
-  verify(credentials: Credentials): Promise<boolean>;
+  verify(credentials: Credentials, caller: Caller): Promise<boolean>;
 }
 
 /** The answer to the question whether a request may go on. */

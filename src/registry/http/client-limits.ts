@@ -1,5 +1,4 @@
 import type { LimitsConfig } from '../../api/registry-config.ts';
-import { clientKey } from './client-key.ts';
 import type { Exchange } from './exchange.ts';
 import { tooManyRequests } from './refusal.ts';
 import { RequestRates } from './request-rates.ts';
@@ -26,7 +25,7 @@ export class ClientLimits {
   admit(exchange: Exchange, limits: PerClientLimits, now: number): void {
     const { maxRunning, requestsPerSecond } = limits;
     if (maxRunning === undefined && requestsPerSecond === undefined) return;
-    const client = clientKey(exchange.user, exchange.clientAddress);
+    const client = exchange.clientKey;
     if (requestsPerSecond !== undefined) {
       const wait = this.#rates.take(client, { perSecond: requestsPerSecond, burst: limits.burst }, now);
       if (wait > 0) throw tooFast(exchange, requestsPerSecond, wait);

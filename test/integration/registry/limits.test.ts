@@ -8,6 +8,7 @@ import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import type { Answer, TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
 import { useOwnServers } from './own-servers.ts';
+import { RawConnection } from './raw-http.ts';
 import { reconfigure } from './reconfigure.ts';
 import { metric, SlowClient, untilQueued, untilRunning } from './slow-client.ts';
 
@@ -51,6 +52,29 @@ function expectRefused(answer: Answer, [status, code]: [number, string], message
 function from(address: string): Record<string, string> {
   return { 'x-forwarded-for': address };
 }
+
+it('a client that sends many wrong passwords keeps no other from logging in', async () => {
+  const file = join(servers.folder, 'users');
+  await writeFile(file, `ada:${hashSync('right', 8)}\n`);
+  const registry = await start({}, { auth: { basic: { htpasswdFiles: [file] } } });
+  const port = Number(new URL(registry.url).port);
+  const wrong = (index: number) => Buffer.from(`ada:wrong${index}`).toString('base64');
+  const flood = await Promise.all(
+    Array.from({ length: 90 }, () => RawConnection.open(port, '127.0.0.1', '127.0.0.2')),
+  );
+  servers.atEnd(() => flood.forEach((connection) => connection.destroy()));
+  for (const [index, connection] of flood.entries()) {
+    connection.write(`GET /v2/ HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ${wrong(index)}\r\n\r\n`);
+  }
+  await vi.waitFor(() => expect(flood.some(({ pending }) => pending.length > 0)).toBe(true), RELOAD);
+
+  expect((await registry.call('/v2/', { user: 'ada:right' })).status).toBe(200);
+
+  const refusals = flood.map(({ pending }) => pending.toString()).filter((text) => text.includes(' 429 '));
+  expect(refusals.join('')).toMatch(/^retry-after: 3\r$/im);
+  const refused = 'registry_http_refused_requests_total{reason="logins"}';
+  expect(await metric(registry, refused)).toBeGreaterThan(0);
+});
 
 describe('writes beyond limits.write', () => {
   it('wait for their turn, and are refused with 503 when too many wait, while others go on', async () => {

@@ -3,6 +3,7 @@ import type { AccessPolicy } from '../../auth/policy.ts';
 import type { Action, Outcome } from '../../auth/types.ts';
 import { DistributionError } from '../../distribution/errors.ts';
 import type { Exchange } from '../exchange.ts';
+import { tooManyRequests } from '../refusal.ts';
 
 /** Roughly what a full queue of password checks takes, in seconds. */
 const RETRY_AFTER_SECONDS = 3;
@@ -28,10 +29,13 @@ export async function authorize(exchange: Exchange, action: Action, policy: Acce
 
 async function decide(exchange: Exchange, action: Action, policy: AccessPolicy): Promise<Outcome> {
   try {
-    return await policy.authorize(exchange.request.headers.authorization, action);
+    return await policy.authorize(exchange.request.headers.authorization, action, exchange);
   } catch (error) {
     if (!(error instanceof TooManyLogins)) throw error;
-    exchange.reply.header('retry-after', RETRY_AFTER_SECONDS);
-    throw new DistributionError('TOOMANYREQUESTS', { cause: error });
+    throw tooManyRequests(exchange, {
+      refusal: 'logins',
+      message: error.message,
+      retryAfter: RETRY_AFTER_SECONDS,
+    });
   }
 }
