@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 
 import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry, type TestRegistry } from '../../servers/registry.ts';
@@ -122,22 +121,6 @@ describe('a body that no route wants', () => {
     expect((await raw.answer())?.status).toBe(200);
     await raw.closed();
   });
-});
-
-it('a client that takes nothing of a blob loses its connection', async () => {
-  const large = randomBytes(32 << 20);
-  await push(large);
-  const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
-  socket.write(head(`GET /v2/a/blobs/${sha256(large)}`));
-
-  await vi.waitFor(
-    async () => {
-      const metrics = await (await fetch(`${registry.opsUrl}/metrics`)).text();
-      expect(metrics).toContain('{handler="blob",method="GET",code="499"} 1');
-    },
-    { timeout: 30_000, interval: 200 },
-  );
-  socket.destroy();
 });
 
 describe('Expect: 100-continue', () => {

@@ -4,13 +4,13 @@ import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
 
 import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { startRegistry, type Answer, type TestRegistry } from '../../servers/registry.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from './content.ts';
+import { untilRunning } from './slow-client.ts';
 
 let folder: string;
 let registry: TestRegistry;
@@ -252,7 +252,7 @@ describe('a client that leaves', () => {
     const location = await startUpload('leave');
     const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
     socket.write(`PATCH ${location} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhello`);
-    await sleep(100);
+    await untilRunning(registry, 'blob_upload_chunk', 1);
     socket.destroy();
 
     await vi.waitFor(async () => {

@@ -8,7 +8,7 @@ import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import type { TestRegistry } from '../../servers/registry.ts';
 import { sha256 } from './content.ts';
 import { useOwnServers } from './own-servers.ts';
-import { untilRunning } from './slow-client.ts';
+import { metric, untilRunning } from './slow-client.ts';
 
 const MIB = 1 << 20;
 /** More than the buffers of two sockets hold. */
@@ -79,4 +79,6 @@ it('cuts clients off that take nothing of an answer, wherever its bytes come fro
 
   await untilRunning(registry, 'blob', 0);
   await untilRunning(registry, 'manifest', 0);
+  const counted = 'registry_http_requests_total{handler="blob",method="GET",code="499"}';
+  expect(await metric(registry, counted)).toBe(1);
 });
