@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { KubeObject } from '../../src/operator/kube/types.ts';
 import { COMPILE_CACHE } from '../helpers/compile-cache.ts';
+import { SERVICE_MONITORS } from '../helpers/service-monitors.ts';
 import { type ApiServer, startApiServer } from '../servers/api-server.ts';
 import { freePort, type RunningProcess, startProcess } from '../servers/process.ts';
 import { type Call, callsTo, mustCall } from './api.ts';
@@ -58,25 +59,6 @@ const AUDIT_POLICY = {
   kind: 'Policy',
   omitStages: ['RequestReceived'],
   rules: [{ level: 'Metadata', users: [USER] }, { level: 'None' }],
-};
-
-const SERVICE_MONITORS = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'servicemonitors.monitoring.coreos.com' },
-  spec: {
-    group: 'monitoring.coreos.com',
-    scope: 'Namespaced',
-    names: { kind: 'ServiceMonitor', plural: 'servicemonitors' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
 };
 
 /** Everything that a Registry can have. */

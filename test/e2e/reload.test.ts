@@ -3,6 +3,7 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Cluster } from '../cluster/cluster.ts';
+import { SERVICE_MONITORS } from '../helpers/service-monitors.ts';
 import { type Credentials, crane, htpasswdLine, reach, Workspace } from './support/clients.ts';
 import { sharedCluster } from './support/environment.ts';
 import { apply, createNamespace, eventually, get, registry, waitUntilReady } from './support/objects.ts';
@@ -11,26 +12,6 @@ const NAMESPACE = 'reload';
 const NAME = 'steady';
 const ALICE: Credentials = { user: 'alice', password: 'first' };
 const BOB: Credentials = { user: 'bob', password: 'second' };
-
-/** Enough of the Prometheus operator for ServiceMonitors to be kept. */
-const SERVICE_MONITORS = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'servicemonitors.monitoring.coreos.com' },
-  spec: {
-    group: 'monitoring.coreos.com',
-    scope: 'Namespaced',
-    names: { kind: 'ServiceMonitor', plural: 'servicemonitors', singular: 'servicemonitor' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
-};
 
 describe('what changes around a Registry that runs', () => {
   let cluster: Cluster;

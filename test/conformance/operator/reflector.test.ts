@@ -8,6 +8,7 @@ import type { StoreChange } from '../../../src/operator/kube/store.ts';
 import type { KubeObject } from '../../../src/operator/kube/types.ts';
 import { createOperatorMetrics } from '../../../src/operator/metrics.ts';
 import { systemClock } from '../../../src/shared/clock.ts';
+import { SERVICE_MONITORS } from '../../helpers/service-monitors.ts';
 import { statusBody, type Matcher } from '../../servers/fault-proxy.ts';
 import { configMap, Environment, silent, until } from './environment.ts';
 
@@ -359,22 +360,3 @@ describe('a reflector', () => {
 
 const isServiceMonitorWatch: Matcher = ({ path }) =>
   path.includes('/servicemonitors?') && path.includes('watch=');
-
-const SERVICE_MONITORS: KubeObject = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'servicemonitors.monitoring.coreos.com' },
-  spec: {
-    group: 'monitoring.coreos.com',
-    scope: 'Namespaced',
-    names: { kind: 'ServiceMonitor', plural: 'servicemonitors', singular: 'servicemonitor' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
-};

@@ -1,30 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { KINDS } from '../../../src/operator/kube/kinds.ts';
-import type { KubeObject } from '../../../src/operator/kube/types.ts';
+import { SERVICE_MONITORS } from '../../helpers/service-monitors.ts';
 import { Cluster, OWNED, registryOf } from './cluster.ts';
 import { REGISTRY, until } from './harness.ts';
 
 /** What happens around Registries: kinds that come and go, and namespaces that end. */
-
-const SERVICE_MONITORS: KubeObject = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'servicemonitors.monitoring.coreos.com' },
-  spec: {
-    group: 'monitoring.coreos.com',
-    scope: 'Namespaced',
-    names: { kind: 'ServiceMonitor', plural: 'servicemonitors', singular: 'servicemonitor' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
-};
 
 let cluster: Cluster;
 
