@@ -25,8 +25,18 @@ const ALGORITHMS = {
 } as const;
 const DAY_MS = 86_400_000;
 
+/** Makes each kind of certificate when it is first asked for. */
+export function certificateCache(folder: string): (kind: KeyKind) => Promise<CertificateFiles> {
+  const made = new Map<KeyKind, Promise<CertificateFiles>>();
+  return (kind) => {
+    const certificate = made.get(kind) ?? createCertificate(folder, kind);
+    made.set(kind, certificate);
+    return certificate;
+  };
+}
+
 /** Makes a certificate of 127.0.0.1 that signs itself and is valid for two days. */
-export async function createCertificate(folder: string, kind: KeyKind): Promise<CertificateFiles> {
+async function createCertificate(folder: string, kind: KeyKind): Promise<CertificateFiles> {
   const algorithm = ALGORITHMS[kind];
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned(

@@ -39,6 +39,8 @@ export interface JobContext {
   readonly wants: (row: Row) => boolean;
   /** Measures what the server takes while the load runs; a row that was not asked for is left out. */
   readonly measure: (row: Row, load: () => Promise<Outcome>) => Promise<void>;
+  /** Starts the same server on other content, for as long as the job runs. */
+  readonly startBeside: (root: 'twice') => Promise<RunningSubject>;
   /** A value that was found out otherwise. */
   readonly record: (row: Row, value: number) => void;
 }

@@ -2,7 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { errorMessage } from '../../src/shared/errors.ts';
-import { type CertificateFiles, createCertificate, type KeyKind } from './certificates.ts';
+import type { CertificateFiles, KeyKind } from './certificates.ts';
 import type { Job, JobContext, Row, Sample } from './job.ts';
 import type { Outcome } from './load-generator.ts';
 import type { Scale } from './scale.ts';
@@ -24,6 +24,8 @@ export interface RunOptions {
   /** Folder for what the servers write. */
   readonly folder: string;
   readonly programs: Programs;
+  /** The files of a certificate with such a key. */
+  readonly certificate: (kind: KeyKind) => Promise<CertificateFiles>;
   /** Told of every step. */
   readonly say: (line: string) => void;
 }
@@ -60,7 +62,6 @@ class Bench {
   readonly measurements: Measurements = new Map();
   readonly failures: string[] = [];
   readonly #options: RunOptions;
-  readonly #certificates = new Map<KeyKind, Promise<CertificateFiles>>();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -70,12 +71,7 @@ class Bench {
     const folder = join(this.#options.folder, 'server');
     await mkdir(folder, { recursive: true });
     try {
-      const server = await this.#start(job, id, folder);
-      try {
-        await job.run(this.#context(server));
-      } finally {
-        await server.process.stop();
-      }
+      await this.#measure(job, id, folder);
     } catch (error) {
       const failure = `${job.id}, ${id}: ${errorMessage(error)}`;
       this.failures.push(failure);
@@ -85,22 +81,27 @@ class Bench {
     }
   }
 
+  async #measure(job: Job, id: SubjectId, folder: string): Promise<void> {
+    await using servers = new AsyncDisposableStack();
+    const start = async (name: string, root: Job['root']): Promise<RunningSubject> => {
+      const server = await this.#start({ ...job, root }, id, join(folder, name));
+      servers.defer(() => server.process.stop());
+      return server;
+    };
+    const server = await start('first', job.root);
+    await job.run({ ...this.#context(server), startBeside: (root) => start('beside', root) });
+  }
+
   async #start(job: Job, id: SubjectId, folder: string): Promise<RunningSubject> {
-    const { seed, programs } = this.#options;
+    const { seed, programs, certificate } = this.#options;
     const roots = { seed: seed.root, twice: seed.rootTwice, fresh: join(folder, 'root') };
-    const tls = job.tls === undefined ? undefined : await this.#certificate(job.tls);
+    const tls = job.tls === undefined ? undefined : await certificate(job.tls);
     const { stalls } = job;
     await mkdir(roots[job.root], { recursive: true });
     return startSubject(id, { folder: join(folder, 'files'), root: roots[job.root], tls, programs, stalls });
   }
 
-  #certificate(kind: KeyKind): Promise<CertificateFiles> {
-    const made = this.#certificates.get(kind) ?? createCertificate(this.#options.folder, kind);
-    this.#certificates.set(kind, made);
-    return made;
-  }
-
-  #context(server: RunningSubject): JobContext {
+  #context(server: RunningSubject): Omit<JobContext, 'startBeside'> {
     const { scale, seed, wants } = this.#options;
     return {
       server,
@@ -136,8 +137,9 @@ async function measure(row: Row, server: RunningSubject, load: () => Promise<Out
   const outcome = await load();
   const after = usageOf(server.process.pid);
   const stalls = await server.stalls();
+  const values: Partial<Record<Row['unit'], number>> = { ms: outcome.p50 ?? 0, MiB: after.peakMiB };
   return {
-    value: row.unit === 'ms' ? (outcome.p50 ?? 0) : outcome.rate,
+    value: values[row.unit] ?? outcome.rate,
     ...(outcome.p50 === undefined ? {} : { p50: outcome.p50 }),
     ...(outcome.p99 === undefined ? {} : { p99: outcome.p99 }),
     ...costOf(row, after.cpuSeconds - before.cpuSeconds, outcome),

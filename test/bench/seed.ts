@@ -19,7 +19,8 @@ export type SeedPart =
   | 'repositories-twice'
   | 'push-big'
   | 'push-streams'
-  | 'push-warm';
+  | 'push-warm'
+  | 'push-load';
 
 /** A file that is, or becomes, a blob. */
 export interface BlobFile {
@@ -40,6 +41,9 @@ export interface Seed {
 }
 
 const SMALL_BYTES = 4096;
+/** What the clients of the load test push, again and again. */
+const LOAD_BYTES = 8 << 20;
+const LOAD_BLOBS = 64;
 /** What a server is warmed with before large pushes are measured. */
 const WARM_BYTES = 64 << 20;
 /** Clients that push the seed at once. */
@@ -76,6 +80,7 @@ const BLOBS: Readonly<Partial<Record<SeedPart, (scale: Scale) => number[]>>> = {
   image: ({ layerBytes }) => repeat(layerBytes, LAYERS),
   'push-big': ({ bigBytes }) => [bigBytes],
   'push-streams': ({ pushStreamBytes }) => repeat(pushStreamBytes, STREAMS),
+  'push-load': () => repeat(LOAD_BYTES, LOAD_BLOBS),
   'push-warm': ({ pushStreamBytes }) => [Math.min(WARM_BYTES, pushStreamBytes)],
 };
 

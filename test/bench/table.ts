@@ -52,7 +52,7 @@ function spreadCell({ spreads, row, quantity, cpu }: EvaluatedRow, id: SubjectId
 }
 
 /** As many digits as mean something. */
-export function number(value: number, unit?: Unit): string {
+function number(value: number, unit?: Unit): string {
   if (unit === 'req/s' || unit === 'MB/s' || unit === 'MiB') return value.toFixed(0);
   if (Math.abs(value) >= 100) return value.toFixed(0);
   return Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2);

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** What a server and its child processes take of the machine. */
 export interface Usage {
@@ -25,6 +26,25 @@ export function usageOf(pid: number): Usage {
   };
 }
 
+const SETTLE_STEP_MS = 500;
+/** A server that takes less than this share of a processor is idle. */
+const IDLE_SHARE = 0.05;
+const SETTLE_STEPS = 60;
+
+/**
+ * Waits until what a server does by itself is over.
+ *
+ * @throws Error when it is not after half a minute
+ */
+export async function settle(pid: number): Promise<void> {
+  for (let step = 0; step < SETTLE_STEPS; step++) {
+    const before = usageOf(pid).cpuSeconds;
+    await sleep(SETTLE_STEP_MS);
+    if (usageOf(pid).cpuSeconds - before < (IDLE_SHARE * SETTLE_STEP_MS) / 1000) return;
+  }
+  throw new Error(`process ${pid} is busy by itself`);
+}
+
 /** Lets the peak of every process of the tree begin anew. */
 export function forgetPeak(pid: number): void {
   for (const one of processTree(pid)) {
@@ -45,7 +65,7 @@ export function cpuByThread(pid: number): Map<string, number> {
 }
 
 /** @returns the process, its children, their children, … */
-export function processTree(pid: number): number[] {
+function processTree(pid: number): number[] {
   const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
   );

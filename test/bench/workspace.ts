@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -44,11 +44,16 @@ export async function openWorkspace({
     );
   }
   const folder = await mkdtemp(join(parent, 'bench-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
   return {
     folder,
     fileSystem: fileSystemOf(folder, readFileSync('/proc/self/mounts', 'utf8')),
     program: program ?? (await bundle(join(folder, 'program'))),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: async () => {
+      process.off('exit', remove);
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
 

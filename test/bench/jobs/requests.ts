@@ -40,20 +40,35 @@ const REQUESTS: readonly Request[] = [
 
 /** Connections over which https is measured. */
 const HTTPS_CONNECTIONS = 64;
-/** A server is warmed for this part of a measurement. */
-const WARM_SHARE = 0.25;
+/** Requests that a server gets before it is measured, so that its code is compiled by then. */
+const WARM_REQUESTS = 4000;
+/** A slow server is warmed so long, in milliseconds. */
+const LONGEST_WARM_MS = 5000;
 
-/** Sends the same request for a while, after a shorter while that is not measured. */
+/** The options of requests that are not measured. @param times how long a request takes in comparison with a short one */
+function warmUp(times = 1): string[] {
+  return ['-n', String(WARM_REQUESTS / times), '-d', `${LONGEST_WARM_MS}ms`];
+}
+
+/** Sends the same request for a while, after some that are not measured. */
 export async function measureRequests(
   { measure, wants, scale }: JobContext,
   row: Row,
-  { method, url, connections }: { method: string; url: string; connections: number },
+  { method, url, connections, slow = 1 }: Load,
 ): Promise<void> {
   if (!wants(row)) return;
-  const load = (milliseconds: number) =>
-    runLoad(['requests', '-m', method, '-c', String(connections), '-d', `${milliseconds}ms`, url]);
-  await load(Math.round(scale.requestMs * WARM_SHARE));
-  await measure(row, () => load(scale.requestMs));
+  const load = (length: readonly string[]) =>
+    runLoad(['requests', '-m', method, '-c', String(connections), ...length, url]);
+  await load(warmUp(slow));
+  await measure(row, () => load(['-d', `${scale.requestMs}ms`]));
+}
+
+interface Load {
+  readonly method: string;
+  readonly url: string;
+  readonly connections: number;
+  /** How many times as long as a short request it takes. */
+  readonly slow?: number;
 }
 
 function requestJob(request: Request): Job {
@@ -103,6 +118,8 @@ function httpsJob(request: Request): Job {
 
 /** Connections that are opened at once, again and again. */
 const HANDSHAKES_AT_ONCE = 16;
+/** How many times as long as a short request a handshake takes. */
+const HANDSHAKE_TIMES = 10;
 
 function handshakeJob(tls: KeyKind): Job {
   const row: Row = {
@@ -121,10 +138,10 @@ function handshakeJob(tls: KeyKind): Job {
     stalls: true,
     run: async ({ server, scale, measure }) => {
       const url = `${server.url}/v2/${REPOSITORIES.small}/manifests/latest`;
-      const load = (milliseconds: number) =>
-        runLoad(['requests', '-reconnect', '-c', String(HANDSHAKES_AT_ONCE), '-d', `${milliseconds}ms`, url]);
-      await load(Math.round(scale.requestMs * WARM_SHARE));
-      await measure(row, () => load(scale.requestMs));
+      const load = (length: readonly string[]) =>
+        runLoad(['requests', '-reconnect', '-c', String(HANDSHAKES_AT_ONCE), ...length, url]);
+      await load(warmUp(HANDSHAKE_TIMES));
+      await measure(row, () => load(['-d', `${scale.requestMs}ms`]));
     },
   };
 }

@@ -39,12 +39,21 @@ func load(o options) (map[string]any, error) {
 	repeat(o.pulls, &pulled, func(int, int) error { return pullVerified(o, &pulled, end) })
 	// Each client pushes into a repository of its own; later rounds push the same content again.
 	var turn atomic.Int64
+	var stored sync.Map
 	repeat(o.pushes, &pushed, func(client, _ int) error {
 		b := blobs[int(turn.Add(1))%len(blobs)]
-		return pushVerified(o, &pushed, fmt.Sprintf("%s/push%03d", o.repo, client), b)
+		repo := fmt.Sprintf("%s/push%03d", o.repo, client)
+		err := pushAndLook(o, &pushed, repo, b)
+		if err == nil {
+			stored.Store(o.base+"/v2/"+repo+"/blobs/"+b.digest, b.digest)
+		}
+		return err
 	})
 	group.Wait()
-	return map[string]any{"pulled": pulled.outcome(began), "pushed": pushed.outcome(began)}, nil
+	outcome := map[string]any{"pulled": pulled.outcome(began), "pushed": pushed.outcome(began)}
+	compareStored(&stored, &pushed)
+	outcome["pushed"].(map[string]any)["errors"] = pushed.errors.Load()
+	return outcome, nil
 }
 
 // pullVerified pulls the image as one node does, until the end, which it does not wait for between blobs.
@@ -61,13 +70,9 @@ func pullVerified(o options, counts *tally, end time.Time) error {
 		if !time.Now().Before(end) {
 			return nil
 		}
-		verifier := sha256.New()
-		n, err := fetch(client, repository+"/blobs/"+digest, buffer, verifier)
+		n, err := fetchVerified(client, repository+"/blobs/"+digest, digest, buffer)
 		if err != nil {
 			return err
-		}
-		if got := "sha256:" + hex.EncodeToString(verifier.Sum(nil)); got != digest {
-			return fmt.Errorf("blob %s has the digest %s", digest, got)
 		}
 		counts.bytes.Add(n)
 		counts.requests.Add(1)
@@ -75,8 +80,33 @@ func pullVerified(o options, counts *tally, end time.Time) error {
 	return nil
 }
 
-// pushVerified pushes a blob, whose digest the server compares, and asks for it.
-func pushVerified(o options, counts *tally, repo string, b blob) error {
+// compareStored reads every blob that was pushed once more, and compares its digest.
+func compareStored(stored *sync.Map, counts *tally) {
+	client := newClient()
+	defer client.CloseIdleConnections()
+	buffer := make([]byte, 64<<10)
+	stored.Range(func(url, digest any) bool {
+		if _, err := fetchVerified(client, url.(string), digest.(string), buffer); err != nil {
+			counts.fail(err)
+		}
+		return true
+	})
+}
+
+func fetchVerified(client *http.Client, url, digest string, buffer []byte) (int64, error) {
+	verifier := sha256.New()
+	n, err := fetch(client, url, buffer, verifier)
+	if err != nil {
+		return n, err
+	}
+	if got := "sha256:" + hex.EncodeToString(verifier.Sum(nil)); got != digest {
+		return n, fmt.Errorf("%s: the digest is %s", url, got)
+	}
+	return n, nil
+}
+
+// pushAndLook pushes a blob and asks for it.
+func pushAndLook(o options, counts *tally, repo string, b blob) error {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	repository := o.base + "/v2/" + repo

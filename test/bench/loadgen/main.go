@@ -13,7 +13,7 @@ import (
 
 const usage = `usage: loadgen COMMAND [OPTION ...] [ARGUMENT ...]
 
-  requests  -m METHOD -c CONNECTIONS -d DURATION [-reconnect] URL   one request again and again
+  requests  -m METHOD -c CONNECTIONS -d DURATION [-n COUNT] [-reconnect] URL   one request again and again
   pull      -c STREAMS -n TIMES [-together] URL ...                 whole blobs
   sink      -c STREAMS -n TIMES -size BYTES URL ...                 whole answers, thrown away unread by the kernel
   fanout    -base URL -repo NAME -tag TAG -n NODES -c AT_ONCE       nodes that pull an image

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// requests sends the same request again and again on so many connections. It writes and parses HTTP by itself:
+// requests sends the same request again and again on so many connections, until the time is over or so many have
+// been answered. It writes and parses HTTP by itself:
 // net/http would take more of the processors than some of the servers.
 func requests(o options) (map[string]any, error) {
 	if len(o.args) != 1 {
@@ -36,7 +37,7 @@ func requests(o options) (map[string]any, error) {
 			defer group.Done()
 			c := caller{target: target, head: []byte(head), isHead: o.method == "HEAD", reconnect: o.reconnect,
 				body: make([]byte, 64<<10), counts: &counts}
-			latencies[i] = c.run(began.Add(o.duration))
+			latencies[i] = c.run(began.Add(o.duration), int64(o.n))
 		}()
 	}
 	group.Wait()
@@ -58,10 +59,10 @@ type caller struct {
 	reader            *bufio.Reader
 }
 
-// run returns the milliseconds of every request that was answered 200.
-func (c *caller) run(end time.Time) []float64 {
+// run returns the milliseconds of every request that was answered 200. A limit of 1 is none.
+func (c *caller) run(end time.Time, limit int64) []float64 {
 	latencies := make([]float64, 0, 4096)
-	for time.Now().Before(end) {
+	for time.Now().Before(end) && (limit <= 1 || c.counts.requests.Load() < limit) {
 		began := time.Now()
 		if err := c.connect(); err != nil {
 			c.counts.fail(err)
@@ -77,6 +78,7 @@ func (c *caller) run(end time.Time) []float64 {
 		} else {
 			latencies = append(latencies, float64(time.Since(began).Microseconds())/1000)
 			c.counts.bytes.Add(n)
+			c.counts.requests.Add(1)
 		}
 		if err != nil || closes || c.reconnect {
 			c.close()

@@ -1,0 +1,43 @@
+import { availableParallelism } from 'node:os';
+
+import { RegistryConfig } from '../../../src/api/registry-config.ts';
+import type { Job, Row } from '../job.ts';
+import { REPOSITORIES } from '../seed.ts';
+import { PROCESSES_GAIN, SPARE_PROCESSORS } from '../targets.ts';
+import { measureRequests } from './requests.ts';
+
+const CONNECTIONS = 64;
+
+/** What two processes should serve in comparison with one on this machine, and why. */
+export const PROCESSES_CASE =
+  availableParallelism() >= SPARE_PROCESSORS
+    ? { gain: PROCESSES_GAIN.spare, why: 'two processors beside those of the load generator' }
+    : { gain: PROCESSES_GAIN.busy, why: 'no processor beside those of the load generator' };
+
+const ROW: Row = {
+  id: 'processes',
+  title: `http GET manifest by tag, ${CONNECTIONS} connections, one process and two (${PROCESSES_CASE.why})`,
+  unit: 'req/s',
+  per: 'request',
+};
+
+/** Whether the server can be told how many processes it should be. */
+function hasProcesses(): boolean {
+  return RegistryConfig.safeParse({ storage: { driver: 'memory' }, auth: {}, http: { processes: 2 } })
+    .success;
+}
+
+const JOB: Job = {
+  id: ROW.id,
+  rows: () => [ROW],
+  needs: ['small'],
+  subjects: ['ours', 'two'],
+  root: 'seed',
+  stalls: true,
+  run: async (context) => {
+    const url = `${context.server.url}/v2/${REPOSITORIES.small}/manifests/latest`;
+    await measureRequests(context, ROW, { method: 'GET', url, connections: CONNECTIONS });
+  },
+};
+
+export const PROCESSES_JOBS: readonly Job[] = hasProcesses() ? [JOB] : [];
