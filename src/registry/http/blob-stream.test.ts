@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { afterEach, expect, it } from 'vitest';
 
 import { LimitsConfig } from '../../api/registry-config.ts';
 import type { ByteReader } from '../storage/driver.ts';
 import { streamBlob } from './blob-stream.ts';
 import { Exchange } from './exchange.ts';
+import { respond } from './respond.ts';
 
 let app: FastifyInstance | undefined;
 
@@ -37,13 +39,46 @@ class BorrowingReader implements ByteReader {
   }
 }
 
-/** Serves the content. @returns the port */
-async function serve(content: Uint8Array): Promise<number> {
+/** Yields a few pieces, each after a while. */
+class SlowReader implements ByteReader {
+  readonly size: number;
+  readonly #pieces: Uint8Array[];
+
+  constructor(...pieces: Uint8Array[]) {
+    this.size = Buffer.concat(pieces).length;
+    this.#pieces = pieces;
+  }
+
+  async read(): Promise<Uint8Array | undefined> {
+    await sleep(3 * IDLE_MS);
+    return this.#pieces.shift();
+  }
+
+  async close(): Promise<void> {}
+}
+
+const IDLE_MS = 100;
+
+/** Serves what the readers yield, one for each request. @returns the port */
+async function serve(...readers: ByteReader[]): Promise<number> {
+  const limits = { ...LimitsConfig.parse({}), bodyIdleSeconds: IDLE_MS / 1000 };
   app = Fastify({ forceCloseConnections: true });
+  // One request after the other, as the server has it.
+  let turn: Promise<unknown> = Promise.resolve();
+  const begin = async (request: FastifyRequest, reply: FastifyReply): Promise<Exchange> => {
+    const before = turn;
+    turn = once(reply.raw, 'close');
+    await before;
+    return new Exchange(request, reply, { id: '1', startedAt: 0, limits });
+  };
+  app.get('/whole', async (request, reply) => {
+    respond(await begin(request, reply), { status: 200, body: randomBytes(16 << 20) });
+  });
   app.get('/', async (request, reply) => {
-    const exchange = new Exchange(request, reply, { id: '1', startedAt: 0, limits: LimitsConfig.parse({}) });
-    const head = { status: 200, headers: { 'content-length': content.length } };
-    await streamBlob(exchange, head, new BorrowingReader(content));
+    const reader = readers.shift() ?? new BorrowingReader(Buffer.of());
+    const exchange = await begin(request, reply);
+    const head = { status: 200, headers: { 'content-length': reader.size } };
+    await streamBlob(exchange, head, reader);
   });
   return Number(new URL(await app.listen({ port: 0, host: '127.0.0.1' })).port);
 }
@@ -52,7 +87,7 @@ it.each([1000, 200_000])(
   'sends %i bytes as they are though the answer waits for the request',
   async (size) => {
     const content = randomBytes(size);
-    const socket = connect(await serve(content), '127.0.0.1');
+    const socket = connect(await serve(new BorrowingReader(content)), '127.0.0.1');
     const received = buffer(socket);
     socket.write('GET / HTTP/1.1\r\nHost: r\r\nConnection: close\r\nContent-Length: 1\r\n\r\n');
     // Time for everything that happens before the answer.
@@ -62,5 +97,32 @@ it.each([1000, 200_000])(
     const answer = await received;
 
     expect(answer.subarray(-size).equals(content)).toBe(true);
+  },
+);
+
+it('keeps a client that takes everything, however long the storage needs for it', async () => {
+  const pieces = [randomBytes(100_000), randomBytes(100_000), randomBytes(10)];
+  const socket = connect(await serve(new SlowReader(...pieces)), '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n');
+
+  const answer = await buffer(socket);
+
+  expect(answer.subarray(-200_010).equals(Buffer.concat(pieces))).toBe(true);
+});
+
+it.each(['/', '/whole'])(
+  'does not count the time between two answers on a connection, after %s',
+  async (path) => {
+    const [first, second] = [randomBytes(16 << 20), randomBytes(10)];
+    const readers = [...(path === '/' ? [new BorrowingReader(first)] : []), new SlowReader(second)];
+    const socket = connect(await serve(...readers), '127.0.0.1');
+    const received = buffer(socket);
+    socket.write(
+      `GET ${path} HTTP/1.1\r\nHost: r\r\n\r\nGET / HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n`,
+    );
+
+    const answer = await received;
+
+    expect(answer.subarray(-10).equals(second)).toBe(true);
   },
 );

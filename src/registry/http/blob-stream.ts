@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 
 import type { ByteReader } from '../storage/driver.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
-import { boundIdleTime, headersOf, respond, SMALL_BYTES } from './respond.ts';
+import { boundIdleTime, headersOf, respond, SMALL_BYTES, unboundIdleTime } from './respond.ts';
 import { settleBody } from './unread-body.ts';
 
 export interface StreamHead {
@@ -45,7 +45,6 @@ async function send(
   try {
     await settleBody(exchange);
     if (exchange.clientGone) throw new ClientGone();
-    boundIdleTime(exchange);
     response.writeHead(status, headersOf(exchange, headers));
     await sendViews(exchange, reader, first);
     await end(response);
@@ -56,7 +55,7 @@ async function send(
 }
 
 async function sendViews(exchange: Exchange, reader: ByteReader, first: Uint8Array): Promise<void> {
-  const writer = new Writer(exchange.response);
+  const writer = new Writer(exchange);
   let view: Uint8Array | undefined = first;
   while (view) {
     await writer.idle();
@@ -69,11 +68,11 @@ async function sendViews(exchange: Exchange, reader: ByteReader, first: Uint8Arr
 
 /** Writes one buffer at a time and tells when it may be used again. */
 class Writer {
-  readonly #response: ServerResponse;
+  readonly #exchange: Exchange;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(response: ServerResponse) {
-    this.#response = response;
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
   }
 
   /** Rejects when the client has gone. */
@@ -82,13 +81,17 @@ class Writer {
   }
 
   write(view: Uint8Array): void {
-    const response = this.#response;
+    const exchange = this.#exchange;
+    const { response } = exchange;
+    // Only as long as the client is waited for: a storage that needs long is not its fault.
+    boundIdleTime(exchange);
     this.#writing = new Promise((resolve, reject) => {
       const gone = (): void => reject(new ClientGone());
       response.once('close', gone);
       // The callback, not 'drain': it comes when the system has the bytes, however small the buffer.
       response.write(view, (error) => {
         response.off('close', gone);
+        unboundIdleTime(exchange);
         if (error) reject(new ClientGone({ cause: error }));
         else resolve();
       });

@@ -37,12 +37,24 @@ function send(exchange: Exchange, { status, headers, body = EMPTY }: Answer): vo
   exchange.response.writeHead(status, head);
   sendBody(exchange, exchange.method === 'HEAD' ? EMPTY : bytes);
   // Nearly always the system has taken everything by now, and a timer would cost more than the rest.
-  if (exchange.response.socket?.writableLength !== 0) boundIdleTime(exchange);
+  if (exchange.response.socket?.writableLength !== 0) boundIdleTimeToEnd(exchange);
 }
 
-/** From now on, a client that takes nothing of the answer for `limits.bodyIdleSeconds` loses its connection. */
+/** Until `unboundIdleTime`, a client that takes nothing for `limits.bodyIdleSeconds` loses its connection. */
 export function boundIdleTime({ limits, response }: Exchange): void {
   response.socket?.setTimeout(limits.bodyIdleSeconds * 1000);
+}
+
+/** The client is not waited for: it has taken everything that there is. */
+export function unboundIdleTime({ response }: Exchange): void {
+  response.socket?.setTimeout(0);
+}
+
+/** For an answer of which everything was handed over. */
+function boundIdleTimeToEnd(exchange: Exchange): void {
+  boundIdleTime(exchange);
+  // First of all, because Node then sets the time until the next request.
+  exchange.response.prependOnceListener('finish', () => unboundIdleTime(exchange));
 }
 
 const EMPTY = new Uint8Array();
