@@ -90,15 +90,13 @@ export class ServingProcess {
 function endOf(worker: Worker): Promise<string> {
   const child = worker.process;
   const { promise, resolve } = Promise.withResolvers<string>();
-  let failure: string | undefined;
   let reason: string | undefined;
   const look = (): void => {
-    if (reason !== undefined && !child.connected) resolve(failure ?? reason);
+    if (reason !== undefined && !child.connected) resolve(reason);
   };
-  child.once('error', (error) => {
-    failure = errorMessage(error);
+  worker.on('error', (error) => {
     // One that could not be started has no other end.
-    if (child.pid === undefined) resolve(failure);
+    if (child.pid === undefined) resolve(errorMessage(error));
   });
   child.once('disconnect', look);
   child.once('close', (code, signal) => {
