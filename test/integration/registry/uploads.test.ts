@@ -214,6 +214,23 @@ describe('a client that lies', () => {
     expect((await put(registry, location, sha256('abcd'), Buffer.from('d'))).status).toBe(201);
   });
 
+  it.each(['PATCH', 'PUT'])(
+    'by a Content-Range that cannot be read is told what came: %s',
+    async (method) => {
+      const location = await start(registry);
+      expect((await patch(registry, location, Buffer.from('abc'))).status).toBe(202);
+      const headers = { 'content-range': '9-0' };
+      const target = method === 'PUT' ? `${location}?digest=${sha256('abcdefg')}` : location;
+
+      const answer = await registry.call(target, { method, headers, body: 'defg' });
+
+      expect(answer.status).toBe(416);
+      expect(answer.headers).toMatchObject({ location, range: '0-2' });
+      const elsewhere = target.replace(/^\/v2\/[^/]+/, '/v2/elsewhere');
+      expect((await registry.call(elsewhere, { method, headers, body: 'defg' })).status).toBe(404);
+    },
+  );
+
   it('by a body that ends early keeps what came', async () => {
     const location = await start(registry);
     const request = httpRequest(new URL(location, registry.url), {

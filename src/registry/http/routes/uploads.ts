@@ -1,8 +1,8 @@
 import type { BlobService } from '../../distribution/blob-service.ts';
 import { isDigest, parseDigest, parseDigestAlgorithm, type Digest } from '../../distribution/digest.ts';
-import { DistributionError } from '../../distribution/errors.ts';
+import { DistributionError, RangeInvalid } from '../../distribution/errors.ts';
 import { isRepositoryName, type RepositoryName } from '../../distribution/reference.ts';
-import type { UploadService } from '../../distribution/upload-service.ts';
+import type { UploadBody, UploadService } from '../../distribution/upload-service.ts';
 import { skipBody, uploadBody } from '../body.ts';
 import type { CountedUploads } from '../counted-uploads.ts';
 import type { Exchange } from '../exchange.ts';
@@ -82,29 +82,51 @@ function algorithmOf(query: URLSearchParams): { algorithm?: 'sha256' | 'sha512' 
 }
 
 async function appendChunk(
-  uploads: Pick<UploadService, 'append'>,
+  uploads: Pick<UploadService, 'append' | 'status'>,
   exchange: Exchange,
-  { repository, id }: TargetOf<'upload'>,
+  target: TargetOf<'upload'>,
 ): Promise<void> {
   checkContentType(exchange);
-  const upload = await uploads.append(repository, id, uploadBody(exchange), exchange);
+  const { repository, id } = target;
+  const chunk = await chunkOf(uploads, exchange, target);
+  const upload = await uploads.append(repository, id, chunk, exchange);
   respond(exchange, { status: 202, headers: uploadHeaders(exchange, upload) });
 }
 
 async function completeUpload(
-  uploads: Pick<UploadService, 'complete'>,
+  uploads: Pick<UploadService, 'complete' | 'status'>,
   exchange: Exchange,
-  { repository, id }: TargetOf<'upload'>,
+  target: TargetOf<'upload'>,
 ): Promise<void> {
   const digest = exchange.query.get('digest');
   if (digest === null) {
     throw new DistributionError('DIGEST_INVALID', { message: 'the query parameter digest is missing' });
   }
-  const body = hasBody(exchange.request) ? uploadBody(exchange) : undefined;
+  const { repository, id } = target;
+  const body = hasBody(exchange.request) ? await chunkOf(uploads, exchange, target) : undefined;
   const descriptor = await uploads.complete({ repository, id }, parseDigest(digest), body, exchange);
   // A repeated request is answered without its body.
   if (body) await skipBody(exchange);
   sendCreated(exchange, repository, descriptor.digest);
+}
+
+/**
+ * The body of a request to a session.
+ *
+ * @throws RangeInvalid for a Content-Range that cannot be read, with what the session really has; BLOB_UPLOAD_UNKNOWN
+ *   when there is none, and what `uploadBody` throws
+ */
+async function chunkOf(
+  uploads: Pick<UploadService, 'status'>,
+  exchange: Exchange,
+  { repository, id }: TargetOf<'upload'>,
+): Promise<UploadBody> {
+  try {
+    return uploadBody(exchange);
+  } catch (error) {
+    if (!(error instanceof DistributionError) || error.code !== 'RANGE_INVALID') throw error;
+    throw new RangeInvalid(await uploads.status(repository, id, exchange), error.message, { cause: error });
+  }
 }
 
 async function uploadStatus(
