@@ -6,6 +6,7 @@ import type { LimitsConfig } from '../../api/registry-config.ts';
 import type { Action } from '../auth/types.ts';
 import type { Refusal } from '../metrics.ts';
 import { clientKey } from './client-key.ts';
+import { shownPath } from './path.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -82,11 +83,9 @@ export class Exchange {
     return this.request.method ?? 'GET';
   }
 
-  /** Request target as it was sent, without its query. */
+  /** Path of the request as it was sent; fit for the log. */
   get path(): string {
-    const url = this.request.url ?? '/';
-    const end = url.indexOf('?');
-    return end === -1 ? url : url.slice(0, end);
+    return shownPath(this.request.url ?? '/');
   }
 
   get query(): URLSearchParams {

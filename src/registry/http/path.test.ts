@@ -2,7 +2,7 @@ import { array, assert, constantFrom, pre, property } from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 
 import { DistributionError } from '../distribution/errors.ts';
-import { parseTarget } from './path.ts';
+import { parseTarget, shownPath } from './path.ts';
 
 const SHA256 = `sha256:${'a'.repeat(64)}`;
 const ID = '0b8a6b4e-58a1-4c9f-9f3a-6a2f2d3c4b5a';
@@ -140,5 +140,18 @@ describe('parseTarget', () => {
         expect(repository).toMatch(/^[a-z0-9]+([/._-]+[a-z0-9]+)*$/);
       }),
     );
+  });
+});
+
+describe('shownPath', () => {
+  test.each([
+    ['/v2/a/tags/list?n=1', '/v2/a/tags/list'],
+    ['/v2/?u=http://joe:secret@x/', '/v2/'],
+    ['http://joe:secret@x/v2/a/tags/list?n=1', '/v2/a/tags/list'],
+    ['ftp://joe:secret@x/v2/', '/v2/'],
+    ['HTTPS://joe:secret@x?n=1', ''],
+    ['*', '*'],
+  ])('shows of %s only %j', (target, shown) => {
+    expect(shownPath(target)).toBe(shown);
   });
 });

@@ -71,6 +71,16 @@ export function parseTarget(url: string): Target | undefined {
   return repositoryTarget(segments);
 }
 
+/** Of a URL of any scheme; user and password may be in it. */
+const ANY_ORIGIN = /^[^/?]*:\/\/[^/?]*/;
+
+/** The path of a request target as it was sent; what may be secret, an origin and a query, is not in it. */
+export function shownPath(target: string): string {
+  const url = target.startsWith('/') ? target : target.replace(ANY_ORIGIN, '');
+  const query = url.indexOf('?');
+  return query === -1 ? url : url.slice(0, query);
+}
+
 /** A client may also send a whole URL, of which the path counts (RFC 9112 §3.2.2). */
 const ORIGIN = /^https?:\/\/[^/?]*/i;
 
