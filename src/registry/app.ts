@@ -16,7 +16,7 @@ import { logAccess } from './http/hooks/access-log.ts';
 import { authorize } from './http/hooks/authorize.ts';
 import { RequestLimits } from './http/hooks/limits.ts';
 import { countEnd, countStart } from './http/hooks/metrics.ts';
-import { beginExchange, introduce, matchExchange } from './http/hooks/request-context.ts';
+import { beginExchange, introduce, matchExchange, refuseUnclearHead } from './http/hooks/request-context.ts';
 import { checkNamespace } from './http/namespace.ts';
 import {
   createNodeServer,
@@ -87,7 +87,8 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     frameworkErrors: (error, request, reply) => {
       const exchange = begin(request, reply, dependencies);
       countStart(exchange, dependencies.metrics);
-      sendError(exchange, error, dependencies.logger);
+      const unclear = problemOf(() => refuseUnclearHead(exchange));
+      sendError(exchange, unclear ?? error, dependencies.logger);
     },
   });
   fastify.decorateRequest('exchange', undefined);

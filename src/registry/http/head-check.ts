@@ -2,17 +2,26 @@ import type { IncomingMessage } from 'node:http';
 
 import { DistributionError } from '../distribution/errors.ts';
 
+type Head = Pick<IncomingMessage, 'headers' | 'httpVersionMajor' | 'httpVersionMinor' | 'rawHeaders'>;
+
 /**
  * Refuses heads that Node lets through and that a proxy in front may read as something else: another version than
- * HTTP/1, and more than one Host (RFC 9112 §3.2).
+ * HTTP/1, more than one Host (RFC 9112 §3.2), and a transfer coding that is not chunked alone, or in HTTP/1.0, which has
+ * none (§6.1). Whoever is refused here may see the end of the request at another place, so that the connection must
+ * end with the answer.
  *
- * @throws DistributionError UNSUPPORTED with status 400
+ * @throws DistributionError UNSUPPORTED with status 400 or 501
  */
-export function checkHead({
-  httpVersionMajor,
-  rawHeaders,
-}: Pick<IncomingMessage, 'httpVersionMajor' | 'rawHeaders'>): void {
+export function checkHead({ headers, httpVersionMajor, httpVersionMinor, rawHeaders }: Head): void {
   if (httpVersionMajor !== 1) throw refusal('this registry speaks HTTP/1.1 only');
+  checkHosts(rawHeaders);
+  const coding = headers['transfer-encoding'];
+  if (coding === undefined) return;
+  if (httpVersionMinor === 0) throw refusal('HTTP/1.0 has no Transfer-Encoding');
+  if (coding.toLowerCase() !== 'chunked') throw refusal('the only Transfer-Encoding known is chunked', 501);
+}
+
+function checkHosts(rawHeaders: readonly string[]): void {
   let hosts = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index];
@@ -21,6 +30,6 @@ export function checkHead({
   if (hosts > 1) throw refusal('the header Host occurs more than once');
 }
 
-function refusal(message: string): DistributionError {
-  return new DistributionError('UNSUPPORTED', { status: 400, message });
+function refusal(message: string, status = 400): DistributionError {
+  return new DistributionError('UNSUPPORTED', { status, message });
 }

@@ -32,6 +32,20 @@ export function introduce(exchange: Exchange, settings: HttpSettings): void {
   if (settings.warning !== undefined) addWarning(exchange, settings.warning);
 }
 
+/**
+ * Nothing that comes after an unclear head on its connection is taken for a request.
+ *
+ * @throws DistributionError UNSUPPORTED with status 400 or 501
+ */
+export function refuseUnclearHead({ request, response }: Exchange): void {
+  try {
+    checkHead(request);
+  } catch (error) {
+    response.shouldKeepAlive = false;
+    throw error;
+  }
+}
+
 export interface MatchDependencies {
   readonly endpoints: Endpoints;
   readonly settings: () => HttpSettings;
@@ -60,10 +74,10 @@ export function beginExchange(
  * One that still comes while the server is stopping is answered like any other, since a client in the middle of a
  * push may take a refusal for the end of it; see `connections.ts`.
  *
- * @throws DistributionError UNSUPPORTED with status 404 or 405, and those of `parseTarget`
+ * @throws DistributionError UNSUPPORTED with status 400, 404, 405 or 501, and those of `parseTarget`
  */
 export function matchExchange(exchange: Exchange, dependencies: MatchDependencies): void {
-  checkHead(exchange.request);
+  refuseUnclearHead(exchange);
   const target = parseTarget(exchange.request.url ?? '/');
   if (!target) throw new DistributionError('UNSUPPORTED', { status: 404, message: 'no such endpoint' });
   const { deleteEnabled } = dependencies.settings();
