@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { systemClock } from '../shared/clock.ts';
 import { runUntilSignal } from '../shared/lifecycle.ts';
+import { onHangUp } from '../shared/hang-up.ts';
 import { createLogger } from '../shared/logger.ts';
 import { VERSION } from '../shared/version.ts';
 import { HELP, parseCommandLine, UsageError, type Command } from './config/command-line.ts';
@@ -14,6 +15,7 @@ import {
 import { failureText } from './failure-text.ts';
 import { levelOf } from './log-level.ts';
 import { processCount } from './processes/process-count.ts';
+import { keepYoungMemorySmall } from './young-memory.ts';
 
 /** @returns the exit code: 0 after an orderly stop, 1 when it cannot start, 2 when the command line is wrong */
 async function main(args: readonly string[]): Promise<number> {
@@ -33,12 +35,21 @@ async function main(args: readonly string[]): Promise<number> {
 async function serve(command: Extract<Command, { kind: 'serve' }>): Promise<void> {
   const source =
     'file' in command ? fileSource(command.file) : constantSource('the command line', command.config);
+  // Before anything that takes time: the signal must not end the server under its clients, nor before it has any.
+  const whenHungUp = onHangUp(process);
   const snapshot = await readSnapshot(source);
   const count = await processCount(snapshot.config.http.processes);
-  await (count === 1 ? serveAlone(source, snapshot) : serveTogether(source, snapshot, count));
+  const given = { source, snapshot, whenHungUp };
+  await (count === 1 ? serveAlone(given) : serveTogether(given, count));
 }
 
-async function serveAlone(source: ConfigSource, snapshot: Snapshot): Promise<void> {
+interface Given {
+  readonly source: ConfigSource;
+  readonly snapshot: Snapshot;
+  readonly whenHungUp: ReturnType<typeof onHangUp>;
+}
+
+async function serveAlone({ source, snapshot, whenHungUp }: Given): Promise<void> {
   // What serves is not loaded where it is only watched.
   const [{ RegistryServer }, { RegistryMetrics }] = await Promise.all([
     import('./server.ts'),
@@ -54,16 +65,16 @@ async function serveAlone(source: ConfigSource, snapshot: Snapshot): Promise<voi
     metrics: new RegistryMetrics(VERSION),
     memoryLimit: process.constrainedMemory(),
   });
-  // By custom it means that the configuration has changed; it must not end the server under its clients.
-  process.on('SIGHUP', () => void server.reload());
+  whenHungUp(() => void server.reload());
   await runUntilSignal((reason) => server.stop(reason), process);
 }
 
-async function serveTogether(source: ConfigSource, snapshot: Snapshot, count: number): Promise<void> {
+async function serveTogether({ source, snapshot, whenHungUp }: Given, count: number): Promise<void> {
   const { Supervisor } = await import('./processes/supervisor.ts');
   const supervisor = await Supervisor.start({ source, snapshot, count, version: VERSION });
-  process.on('SIGHUP', () => supervisor.reload());
+  whenHungUp(() => supervisor.reload());
   await runUntilSignal((reason) => supervisor.stop(reason), process);
 }
 
+keepYoungMemorySmall();
 process.exitCode = await main(process.argv.slice(2));

@@ -24,6 +24,7 @@ import { httpSettings, type HttpSettings } from './http/settings.ts';
 import { levelOf } from './log-level.ts';
 import type { RegistryMetrics } from './metrics.ts';
 import { type ProcessShare, shareOfLimits } from './processes/process-share.ts';
+import { growYoungMemoryWhenBusy } from './young-memory.ts';
 
 /** Time between looks at the configuration and its files. */
 const POLL_MS = 5000;
@@ -93,6 +94,7 @@ export class RegistryServer {
         connectionLimits: connectionLimitsOf(snapshot.config),
         ...(certificate ? { keyPair: keyPairOf(certificate, snapshot.config) } : {}),
       });
+      growYoungMemoryWhenBusy(app.server);
       const server = new RegistryServer(options, { dependencies, app, state, certificate });
       await server.#listen();
       return server;

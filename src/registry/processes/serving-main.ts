@@ -6,6 +6,7 @@ import { failureText } from '../failure-text.ts';
 import { levelOf } from '../log-level.ts';
 import { RegistryMetrics } from '../metrics.ts';
 import { RegistryServer } from '../server.ts';
+import { keepYoungMemorySmall } from '../young-memory.ts';
 import { joiningSnapshot } from './joining-snapshot.ts';
 import { isOrder, type Notice, type Order, type Question, type StartOrder } from './messages.ts';
 
@@ -130,6 +131,7 @@ function tell(notice: Notice): Promise<void> {
   });
 }
 
+keepYoungMemorySmall();
 const program = new ServingProgram();
 process.on('message', (message: unknown) => {
   if (isOrder(message)) program.obey(message);
