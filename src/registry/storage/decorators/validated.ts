@@ -14,7 +14,8 @@ import type {
 } from '../driver.ts';
 import { StorageError } from '../errors.ts';
 
-const SEGMENT = /^[A-Za-z0-9._=+-]{1,255}$/;
+/** Segments between slashes, none of which is `.` or `..`; one expression, because every call is checked. */
+const KEY = /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9._=+-]{1,255}(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._=+-]{1,255})*$/;
 const MAX_KEY_BYTES = 1024;
 const MAX_PAGE = 1000;
 
@@ -145,10 +146,8 @@ class ValidatedDriver implements StorageDriver {
   }
 
   #checkKey(key: string, operation: string): void {
-    const valid =
-      key.length <= MAX_KEY_BYTES &&
-      key.split('/').every((part) => SEGMENT.test(part) && part !== '.' && part !== '..');
-    if (!valid) throw this.#error('INVALID_KEY', operation, JSON.stringify(key.slice(0, MAX_KEY_BYTES)));
+    if (key.length > MAX_KEY_BYTES || !KEY.test(key))
+      throw this.#error('INVALID_KEY', operation, JSON.stringify(key.slice(0, MAX_KEY_BYTES)));
   }
 
   #error(code: 'INVALID_KEY' | 'INVALID_RANGE', operation: string, what: string): StorageError {
