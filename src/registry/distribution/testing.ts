@@ -42,7 +42,7 @@ const digests = createDigesters({ threads: 1 });
 export function createTestRegistry(storage: StorageDriver = createMemoryDriver()): TestRegistry {
   const warnings: string[] = [];
   const dependencies = {
-    storage,
+    storage: connectionTo(storage),
     digests,
     clock: { now: () => new Date('2026-11-21T10:00:00Z') },
     ids: { uuid: () => randomUUID() },
@@ -64,6 +64,16 @@ export function createTestRegistry(storage: StorageDriver = createMemoryDriver()
     tags: new TagService(dependencies),
     catalog: new CatalogService(dependencies),
   };
+}
+
+/** The driver of another process: what this process keeps for each driver is not shared with other replicas. */
+function connectionTo(storage: StorageDriver): StorageDriver {
+  return new Proxy(storage, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
 
 /** A call that nobody cancels. */
