@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type Docker, startDocker } from '../../servers/docker.ts';
-import type { S3Server } from '../../servers/s3-server.ts';
+import { type S3Server, writeCredentials } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import { blobTransfers, digestOfTag, missingParts } from './checks.ts';
 import { clientOf } from './client.ts';
@@ -25,9 +25,7 @@ beforeAll(async () => {
   image = await makeImage(workshop.folder, NAME);
   s3 = await startVersitygw({ buckets: [BUCKET] });
   const credentialsDirectory = join(workshop.folder, 'credentials');
-  await mkdir(credentialsDirectory);
-  await writeFile(join(credentialsDirectory, 'AWS_ACCESS_KEY_ID'), s3.accessKeyId);
-  await writeFile(join(credentialsDirectory, 'AWS_SECRET_ACCESS_KEY'), s3.secretAccessKey);
+  await writeCredentials(s3, credentialsDirectory);
   const { endpoint, region } = s3;
   server = await workshop.start({
     anonymous: 'Pull',

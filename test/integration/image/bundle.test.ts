@@ -4,14 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { hash } from 'bcryptjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import packageJson from '../../../package.json' with { type: 'json' };
 import { build } from '../../../scripts/build.ts';
 import { freePort, type RunningProcess, startProcess } from '../../servers/process.ts';
-import type { S3Server } from '../../servers/s3-server.ts';
+import { type S3Server, writeCredentials } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import { digestOf, pullBlob, pushBlob } from './blobs.ts';
 
@@ -22,7 +21,7 @@ let s3: S3Server;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'bundle-'));
   await build(folder);
-  s3 = await startVersitygw();
+  s3 = await startVersitygw({ buckets: ['bundle'] });
 });
 
 afterAll(async () => {
@@ -35,17 +34,8 @@ const DRIVERS: Readonly<Record<string, () => Promise<object>>> = {
   memory: async () => ({}),
   filesystem: async () => ({ rootDirectory: await mkdtemp(join(folder, 'data-')) }),
   s3: async () => {
-    const { endpoint, region, accessKeyId, secretAccessKey } = s3;
-    const client = new S3Client({
-      endpoint,
-      region,
-      forcePathStyle: true,
-      credentials: { accessKeyId, secretAccessKey },
-    });
-    await client.send(new CreateBucketCommand({ Bucket: 'bundle' }));
-    client.destroy();
-    await writeFile(join(folder, 'AWS_ACCESS_KEY_ID'), accessKeyId);
-    await writeFile(join(folder, 'AWS_SECRET_ACCESS_KEY'), secretAccessKey);
+    const { endpoint, region } = s3;
+    await writeCredentials(s3, folder);
     return { bucket: 'bundle', endpoint, region, credentialsDirectory: folder };
   },
 };

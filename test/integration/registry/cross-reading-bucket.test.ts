@@ -1,10 +1,9 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe } from 'vitest';
 
 import { bucketStorage, DISTRIBUTION_3 } from '../../servers/distribution.ts';
-import type { S3Server } from '../../servers/s3-server.ts';
+import { type S3Server, writeCredentials } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import { testCrossReading } from './cross-reading-suite.ts';
 
@@ -30,9 +29,7 @@ describe.each([
     async newStore(folder) {
       const bucket = BUCKETS[used++] ?? '';
       const credentialsDirectory = join(folder, bucket);
-      await mkdir(credentialsDirectory);
-      await writeFile(join(credentialsDirectory, 'AWS_ACCESS_KEY_ID'), s3.accessKeyId);
-      await writeFile(join(credentialsDirectory, 'AWS_SECRET_ACCESS_KEY'), s3.secretAccessKey);
+      await writeCredentials(s3, credentialsDirectory);
       const { endpoint, region } = s3;
       return {
         ours: {

@@ -7,9 +7,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { type Answer, startRegistry, type TestRegistry } from '../../servers/registry.ts';
-import type { S3Server } from '../../servers/s3-server.ts';
+import { type S3Server, writeCredentials } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import { manifestOf, MANIFEST_TYPE, sha256 } from './content.ts';
+import { reconfigure } from './reconfigure.ts';
 
 /** The comparison starts with the server; a busy machine may put off its end. */
 const COMPARED = { timeout: 30_000, interval: 50 };
@@ -74,8 +75,7 @@ let folder: string;
 beforeAll(async () => {
   s3 = await startVersitygw({ buckets: ['repositories'] });
   folder = await scratchFolder('repositories-');
-  await writeFile(join(folder, 'AWS_ACCESS_KEY_ID'), s3.accessKeyId);
-  await writeFile(join(folder, 'AWS_SECRET_ACCESS_KEY'), s3.secretAccessKey);
+  await writeCredentials(s3, folder);
 });
 afterAll(async () => {
   await s3.stop();
@@ -371,6 +371,19 @@ describe('the list of extensions', () => {
     }
     expect([head.status, head.headers['content-length']]).toEqual([200, String(answer.body.length)]);
     expect((await registry.call(path, { method: 'POST' })).status).toBe(405);
+  });
+
+  it('leaves out what is switched off', async () => {
+    await reconfigure(registry, (config) => ({ ...config, delete: { enabled: false } }));
+    const namesOf = async (path: string): Promise<unknown[]> => {
+      const { extensions } = (await registry.call(path)).json() as { extensions: { name: string }[] };
+      return extensions.map(({ name }) => name);
+    };
+
+    expect(await namesOf('/v2/_oci/ext/discover')).toEqual(['_oci', '_catalog']);
+    expect(await namesOf('/v2/some/name/_oci/ext/discover')).toEqual(['_oci']);
+
+    await reconfigure(registry, (config) => ({ ...config, delete: { enabled: true } }));
   });
 
   it('names endpoints that exist', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
@@ -27,7 +27,7 @@ import { createS3Driver } from '../../../src/registry/storage/drivers/s3.ts';
 import { StorageError } from '../../../src/registry/storage/errors.ts';
 import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { type LastRequest, startDyingProxy } from '../../servers/dying-proxy.ts';
-import type { S3Server } from '../../servers/s3-server.ts';
+import { type S3Server, writeCredentials } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import { FAULTS, type Fault, isCrash, withFault } from './faulty-storage.ts';
 
@@ -198,9 +198,7 @@ describe('the last request of an upload on S3', () => {
   beforeAll(async () => {
     server = await startVersitygw({ buckets: [BUCKET] });
     credentials = join(folder, 'credentials');
-    await mkdir(credentials);
-    await writeFile(join(credentials, 'AWS_ACCESS_KEY_ID'), server.accessKeyId);
-    await writeFile(join(credentials, 'AWS_SECRET_ACCESS_KEY'), server.secretAccessKey);
+    await writeCredentials(server, credentials);
   });
   afterAll(() => server.stop());
 

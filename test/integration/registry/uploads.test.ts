@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RegistryConfigInput } from '../../../src/api/registry-config.ts';
 import { scratchFolder } from '../../helpers/scratch-folder.ts';
 import { type Answer, startRegistry, type TestRegistry } from '../../servers/registry.ts';
-import type { S3Server } from '../../servers/s3-server.ts';
+import { type S3Server, writeCredentials } from '../../servers/s3-server.ts';
 import { startVersitygw } from '../../servers/versitygw.ts';
 import { sha256 } from './content.ts';
 import { untilRunning } from './slow-client.ts';
@@ -22,9 +22,7 @@ let s3: S3Server;
 beforeAll(async () => {
   folder = await scratchFolder('uploads-');
   s3 = await startVersitygw({ buckets: ['uploads'] });
-  await mkdir(join(folder, 'credentials'));
-  await writeFile(join(folder, 'credentials', 'AWS_ACCESS_KEY_ID'), s3.accessKeyId);
-  await writeFile(join(folder, 'credentials', 'AWS_SECRET_ACCESS_KEY'), s3.secretAccessKey);
+  await writeCredentials(s3, join(folder, 'credentials'));
 });
 afterAll(async () => {
   await s3.stop();
