@@ -13,6 +13,8 @@ export interface Scale {
   readonly openStreams: number;
   /** Length of one measurement of small requests, in milliseconds. */
   readonly requestMs: number;
+  /** Requests that a server gets before it is measured, so that its code is compiled by then. */
+  readonly warmRequests: number;
   readonly connections: readonly number[];
   readonly tags: number;
   readonly repositories: number;
@@ -36,6 +38,7 @@ export const FULL: Scale = {
   layerBytes: Math.round(7.7 * MIB),
   openStreams: 200,
   requestMs: 2000,
+  warmRequests: 4000,
   connections: [1, 16, 64, 256],
   tags: 10_000,
   repositories: 2000,

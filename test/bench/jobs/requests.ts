@@ -1,6 +1,7 @@
 import type { KeyKind } from '../certificates.ts';
 import type { Job, JobContext, Row } from '../job.ts';
 import { runLoad } from '../load-generator.ts';
+import type { Scale } from '../scale.ts';
 import { REPOSITORIES } from '../seed.ts';
 import { COMPARED } from '../subjects.ts';
 
@@ -40,14 +41,12 @@ const REQUESTS: readonly Request[] = [
 
 /** Connections over which https is measured. */
 const HTTPS_CONNECTIONS = 64;
-/** Requests that a server gets before it is measured, so that its code is compiled by then. */
-const WARM_REQUESTS = 4000;
 /** A slow server is warmed so long, in milliseconds. */
 const LONGEST_WARM_MS = 5000;
 
 /** The options of requests that are not measured. @param times how long a request takes in comparison with a short one */
-function warmUp(times = 1): string[] {
-  return ['-n', String(WARM_REQUESTS / times), '-d', `${LONGEST_WARM_MS}ms`];
+function warmUp({ warmRequests }: Scale, times = 1): string[] {
+  return ['-n', String(Math.ceil(warmRequests / times)), '-d', `${LONGEST_WARM_MS}ms`];
 }
 
 /** Sends the same request for a while, after some that are not measured. */
@@ -59,7 +58,7 @@ export async function measureRequests(
   if (!wants(row)) return;
   const load = (length: readonly string[]) =>
     runLoad(['requests', '-m', method, '-c', String(connections), ...length, url]);
-  await load(warmUp(slow));
+  await load(warmUp(scale, slow));
   await measure(row, () => load(['-d', `${scale.requestMs}ms`]));
 }
 
@@ -140,7 +139,7 @@ function handshakeJob(tls: KeyKind): Job {
       const url = `${server.url}/v2/${REPOSITORIES.small}/manifests/latest`;
       const load = (length: readonly string[]) =>
         runLoad(['requests', '-reconnect', '-c', String(HANDSHAKES_AT_ONCE), ...length, url]);
-      await load(warmUp(HANDSHAKE_TIMES));
+      await load(warmUp(scale, HANDSHAKE_TIMES));
       await measure(row, () => load(['-d', `${scale.requestMs}ms`]));
     },
   };

@@ -13,7 +13,7 @@ test('the benchmark measures a row on all three servers and leaves nothing behin
     const { rows, failures } = await benchRows({
       only: ['blob-get-64'],
       servers: ['ours', 'distribution', 'docker-registry'],
-      scale: { ...QUICK, requestMs: 100 },
+      scale: { ...QUICK, requestMs: 100, warmRequests: 100 },
       profile: false,
       folder,
       say: () => undefined,
