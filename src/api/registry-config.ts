@@ -111,7 +111,7 @@ const HttpConfig = z.strictObject({
     .min(1 << 20)
     .optional()
     .describe(
-      'Bound of all stream buffers, half for pulls and half for pushes; default a quarter of the cgroup memory limit, at most 128 MiB. A pull beyond it gets 32 KiB, a push smaller buffers.',
+      'Bound of all stream buffers, half for pulls and half for pushes; default a quarter of the cgroup memory limit, at most 128 MiB. A pull beyond it gets 32 KiB, a push smaller buffers. Half as much again may be held for manifests and lists of more than 64 KiB, which are refused with 503 beyond that.',
     ),
   drainSeconds: z.int().min(0).max(3600).default(25).describe('Time that running requests get at SIGTERM.'),
   processes: z

@@ -17,6 +17,7 @@ import { authorize } from './http/hooks/authorize.ts';
 import { RequestLimits } from './http/hooks/limits.ts';
 import { countEnd, countStart } from './http/hooks/metrics.ts';
 import { beginExchange, introduce, matchExchange, refuseUnclearHead } from './http/hooks/request-context.ts';
+import type { LargeBodies } from './http/large-bodies.ts';
 import { checkNamespace } from './http/namespace.ts';
 import {
   createNodeServer,
@@ -55,6 +56,7 @@ export interface AppDependencies {
   readonly services: Services;
   readonly policy: AccessPolicy;
   readonly metrics: RegistryMetrics;
+  readonly bodies: LargeBodies;
   readonly logger: Logger;
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>;
   readonly newId: () => string;
@@ -126,11 +128,12 @@ function addHooks(fastify: FastifyInstance, dependencies: AppDependencies): void
 
 /** Makes the exchange of a request and sees to it that its end is told to the log and the metrics. */
 function begin(request: FastifyRequest, reply: FastifyReply, dependencies: AppDependencies): Exchange {
-  const { clock, logger, metrics, newId, state } = dependencies;
+  const { bodies, clock, logger, metrics, newId, state } = dependencies;
   const exchange = beginExchange(request, reply, {
     newId,
     monotonic: clock.monotonic,
     limits: state.settings.limits,
+    bodies,
   });
   introduce(exchange, state.settings);
   exchange.response.once('close', () => {

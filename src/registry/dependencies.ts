@@ -18,6 +18,7 @@ import { guarded, RepositoryGuard } from './distribution/repository-guard.ts';
 import { RepositoryService } from './distribution/repository-service.ts';
 import { TagService } from './distribution/tag-service.ts';
 import { UploadService } from './distribution/upload-service.ts';
+import { createLargeBodies, type LargeBodies } from './http/large-bodies.ts';
 import { IndexPass, RepairCounts } from './index-pass.ts';
 import type { RegistryMetrics } from './metrics.ts';
 import { type ProcessShare, shareOf } from './processes/process-share.ts';
@@ -41,6 +42,7 @@ export interface DependencyOptions {
 /** Everything that a running server is made of, apart from its sockets. */
 export interface Dependencies {
   readonly storage: StorageDriver;
+  readonly bodies: LargeBodies;
   readonly services: Services;
   readonly policy: AccessPolicy;
   readonly passwords: HtpasswdAuthenticator;
@@ -84,6 +86,7 @@ export async function createDependencies(options: DependencyOptions): Promise<De
   const passwords = new HtpasswdAuthenticator({ verifier, clock, cacheKey: randomBytes(32) });
   return {
     storage,
+    bodies: createLargeBodies(bufferBytes),
     services: {
       blobs: new BlobService(shared),
       uploads,

@@ -37,7 +37,7 @@ const HTTP_QUEUED = {
 const HTTP_REFUSED = {
   name: 'registry_http_refused_requests_total',
   type: 'counter',
-  help: 'Requests that were refused for a limit: `queue_full` and `queue_timeout` (503), `client_running`, `client_rate`, `client_uploads` and `logins` (429), `slow_body` (408).',
+  help: 'Requests that were refused for a limit: `queue_full`, `queue_timeout` and `body_memory` (503), `client_running`, `client_rate`, `client_uploads` and `logins` (429), `slow_body` (408).',
   labels: ['reason'],
 } as const;
 const HTTP_REQUEST_SIZE = {
@@ -127,6 +127,7 @@ export const REGISTRY_METRICS: readonly MetricDescription[] = [
 export type Refusal =
   | 'queue_full'
   | 'queue_timeout'
+  | 'body_memory'
   | 'client_running'
   | 'client_rate'
   | 'client_uploads'

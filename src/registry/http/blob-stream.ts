@@ -2,7 +2,8 @@ import type { ServerResponse } from 'node:http';
 
 import type { ByteReader } from '../storage/driver.ts';
 import { ClientGone, type Exchange } from './exchange.ts';
-import { boundIdleTime, headersOf, respond, SMALL_BYTES, unboundIdleTime } from './respond.ts';
+import { SMALL_BYTES } from './large-bodies.ts';
+import { boundIdleTime, headersOf, respond, unboundIdleTime } from './respond.ts';
 import { settleBody } from './unread-body.ts';
 
 export interface StreamHead {

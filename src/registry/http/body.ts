@@ -3,7 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import type { ByteSource } from '../distribution/byte-source.ts';
 import { DistributionError } from '../distribution/errors.ts';
 import type { UploadBody } from '../distribution/upload-service.ts';
+import type { ByteLease } from './byte-budget.ts';
 import type { Exchange } from './exchange.ts';
+import { noMemory, SMALL_BYTES } from './large-bodies.ts';
 import { PacedBody } from './paced-body.ts';
 import { parseContentRange } from './range.ts';
 
@@ -49,9 +51,11 @@ export async function skipBody(exchange: Exchange): Promise<void> {
 /**
  * Reads a whole body into memory.
  *
- * @throws DistributionError MANIFEST_INVALID with status 413 as soon as it is known to be longer than `limit`
+ * @param memory claims what the body takes when it is not small; the caller releases it, whatever happens
+ * @throws DistributionError MANIFEST_INVALID with status 413 as soon as it is known to be longer than `limit`, and
+ *   UNAVAILABLE 503 when there is no memory for it
  */
-export async function readBounded(exchange: Exchange, limit: number): Promise<Uint8Array> {
+export async function readBounded(exchange: Exchange, limit: number, memory: ByteLease): Promise<Uint8Array> {
   if ((contentLength(exchange.request) ?? 0) > limit) throw tooLarge(limit);
   const body = bodyOf(exchange);
   let bytes = Buffer.allocUnsafeSlow(Math.min(INITIAL_BYTES, limit));
@@ -59,7 +63,11 @@ export async function readBounded(exchange: Exchange, limit: number): Promise<Ui
   try {
     while (await body.ready()) {
       if (size === limit) throw tooLarge(limit);
-      if (size === bytes.length) bytes = grown(bytes, size, Math.min(limit, 2 * bytes.length));
+      if (size === bytes.length) {
+        const length = Math.min(limit, 2 * bytes.length);
+        if (length > SMALL_BYTES && !memory.resize(length)) throw noMemory(exchange, 'received');
+        bytes = grown(bytes, size, length);
+      }
       size += await body.fill(bytes.subarray(size));
     }
   } finally {

@@ -6,6 +6,7 @@ import type { LimitsConfig } from '../../api/registry-config.ts';
 import type { Action } from '../auth/types.ts';
 import type { Refusal } from '../metrics.ts';
 import { clientKey } from './client-key.ts';
+import type { LargeBodies } from './large-bodies.ts';
 import { shownPath } from './path.ts';
 
 declare module 'fastify' {
@@ -26,7 +27,7 @@ export interface Match {
 }
 
 /** What an exchange begins with. */
-export type ExchangeStart = Pick<Exchange, 'id' | 'startedAt' | 'limits'>;
+export type ExchangeStart = Pick<Exchange, 'id' | 'startedAt' | 'limits' | 'bodies'>;
 
 /** One request and its answer, as the hooks and routes of this folder see them. */
 export class Exchange {
@@ -39,6 +40,8 @@ export class Exchange {
   readonly startedAt: number;
   /** As they were when the request came. */
   readonly limits: LimitsConfig;
+  /** Memory for bodies, of all requests together. */
+  readonly bodies: LargeBodies;
   /**
    * Address of the client: that of the connection, unless a trusted proxy has told another one. Kept because the
    * socket may be gone when it is asked for; empty when it was so from the start.
@@ -71,6 +74,7 @@ export class Exchange {
     this.id = start.id;
     this.startedAt = start.startedAt;
     this.limits = start.limits;
+    this.bodies = start.bodies;
     this.clientAddress = request.raw.socket?.remoteAddress ?? '';
   }
 

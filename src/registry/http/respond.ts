@@ -1,4 +1,5 @@
 import type { Exchange } from './exchange.ts';
+import { noMemory, SMALL_BYTES } from './large-bodies.ts';
 import { settleBody } from './unread-body.ts';
 
 export interface Answer {
@@ -8,36 +9,64 @@ export interface Answer {
   readonly body?: Uint8Array | object;
 }
 
-/** Up to this size a body is worth a copy, because it then leaves with the head in one write. */
-export const SMALL_BYTES = 64 * 1024;
-
 /**
  * Sends a whole answer, past the serialization of fastify: the bytes are ready, and a manifest by tag is what
  * nodes ask for most.
+ *
+ * @throws DistributionError UNAVAILABLE 503 when there is no memory for a long body
  */
 export function respond(exchange: Exchange, answer: Answer): void {
+  const ready = readyAnswer(answer);
+  if (ready.bytes.length > SMALL_BYTES) holdMemory(exchange, ready);
   exchange.reply.hijack();
   const settled = settleBody(exchange);
-  if (!settled) return send(exchange, answer);
-  const kept = copyOf(answer);
+  if (!settled) return send(exchange, ready);
+  const kept = copyOf(ready);
   settled.then(() => send(exchange, kept)).catch(() => exchange.response.destroy());
 }
 
-/** Whoever has answered may give the buffer of the bytes back. */
-function copyOf(answer: Answer): Answer {
-  return answer.body instanceof Uint8Array ? { ...answer, body: Uint8Array.from(answer.body) } : answer;
+/** An answer whose body is bytes. */
+interface ReadyAnswer {
+  readonly status: number;
+  readonly headers: Answer['headers'];
+  readonly bytes: Uint8Array;
+  readonly isJson: boolean;
+  /** Ends the claim on memory of a long one. */
+  release: (() => void) | undefined;
 }
 
-function send(exchange: Exchange, { status, headers, body = EMPTY }: Answer): void {
+function readyAnswer({ status, headers, body = EMPTY }: Answer): ReadyAnswer {
+  const isJson = !(body instanceof Uint8Array);
+  const bytes = isJson ? Buffer.from(JSON.stringify(body)) : body;
+  return { status, headers, bytes, isJson, release: undefined };
+}
+
+/** Whoever has answered may give the buffer of a small body back. */
+function copyOf(answer: ReadyAnswer): ReadyAnswer {
+  if (answer.bytes.length > SMALL_BYTES) return answer;
+  return { ...answer, bytes: Uint8Array.from(answer.bytes) };
+}
+
+/** Refusals go without: they are short, and there is nothing else to tell. */
+function holdMemory(exchange: Exchange, answer: ReadyAnswer): void {
+  // Nothing is sent then, and nothing would end the claim.
+  if (exchange.method === 'HEAD' || answer.status >= 400 || exchange.clientGone) return;
+  const lease = exchange.bodies.sent.lease();
+  if (!lease.resize(answer.bytes.length)) throw noMemory(exchange, 'sent');
+  answer.release = () => lease.release();
+  exchange.response.once('close', answer.release);
+}
+
+function send(exchange: Exchange, { status, headers, bytes, isJson, release }: ReadyAnswer): void {
   if (exchange.clientGone) return;
-  const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
   const head = headersOf(exchange, headers);
-  if (bytes !== body) head['content-type'] = 'application/json';
+  if (isJson) head['content-type'] = 'application/json';
   if (status !== 204 && status !== 304) head['content-length'] ??= bytes.length;
   exchange.response.writeHead(status, head);
   sendBody(exchange, exchange.method === 'HEAD' ? EMPTY : bytes);
   // Nearly always the system has taken everything by now, and a timer would cost more than the rest.
   if (exchange.response.socket?.writableLength !== 0) boundIdleTimeToEnd(exchange);
+  else release?.();
 }
 
 /** Until `unboundIdleTime`, a client that takes nothing for `limits.bodyIdleSeconds` loses its connection. */
@@ -63,6 +92,7 @@ function sendBody(exchange: Exchange, bytes: Uint8Array): void {
   exchange.sentBytes = bytes.length;
   if (bytes.length === 0) exchange.response.end();
   else if (bytes.length > SMALL_BYTES) exchange.response.end(bytes);
+  // A small one is worth a copy, because it then leaves with the head in one write.
   else exchange.response.end(latin1Of(bytes), 'latin1');
 }
 

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
 import { LimitsConfig } from '../../api/registry-config.ts';
 import { Exchange } from './exchange.ts';
+import { createLargeBodies } from './large-bodies.ts';
 import { respond } from './respond.ts';
 
 /** Longer than a body is waited for. */
@@ -25,7 +26,12 @@ beforeEach(async () => {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   app.all('/', async (request, reply) => {
-    const exchange = new Exchange(request, reply, { id: '1', startedAt: 0, limits: LimitsConfig.parse({}) });
+    const exchange = new Exchange(request, reply, {
+      id: '1',
+      startedAt: 0,
+      bodies: createLargeBodies(64 << 20),
+      limits: LimitsConfig.parse({}),
+    });
     exchanges.push(exchange);
     // A reader that has stopped in the middle of the body, and still holds it.
     request.raw.on('readable', () => undefined);

@@ -6,6 +6,7 @@ import { Exchange } from '../exchange.ts';
 import { originOf } from '../forwarded.ts';
 import { checkHead } from '../head-check.ts';
 import { addWarning } from '../headers.ts';
+import type { LargeBodies } from '../large-bodies.ts';
 import { baseUrlOf } from '../location.ts';
 import { parseTarget } from '../path.ts';
 import { match, type Endpoints } from '../router.ts';
@@ -17,6 +18,7 @@ export interface BeginDependencies {
   /** Milliseconds on the monotonic clock. */
   readonly monotonic: () => number;
   readonly limits: LimitsConfig;
+  readonly bodies: LargeBodies;
 }
 
 /**
@@ -58,11 +60,11 @@ const SANE_ID = /^[A-Za-z0-9._:=+/-]{1,64}$/;
 export function beginExchange(
   request: FastifyRequest,
   reply: FastifyReply,
-  { newId, monotonic, limits }: BeginDependencies,
+  { newId, monotonic, limits, bodies }: BeginDependencies,
 ): Exchange {
   const given = request.headers['x-request-id'];
   const id = typeof given === 'string' && SANE_ID.test(given) ? given : newId();
-  const exchange = new Exchange(request, reply, { id, startedAt: monotonic(), limits });
+  const exchange = new Exchange(request, reply, { id, startedAt: monotonic(), limits, bodies });
   request.exchange = exchange;
   reply.header('docker-distribution-api-version', 'registry/2.0').header('x-request-id', id);
   return exchange;

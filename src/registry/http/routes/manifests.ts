@@ -1,6 +1,6 @@
 import type { Descriptor } from '../../distribution/descriptor.ts';
 import type { MissingContent } from '../../distribution/manifest-references.ts';
-import type { ManifestService } from '../../distribution/manifest-service.ts';
+import type { AcceptedManifest, ManifestService } from '../../distribution/manifest-service.ts';
 import type { TagService } from '../../distribution/tag-service.ts';
 import { readBounded } from '../body.ts';
 import type { Exchange } from '../exchange.ts';
@@ -73,10 +73,21 @@ async function putManifest(
 ): Promise<void> {
   const { repository, reference } = target;
   const tags = parseTagParameters(exchange.query, reference);
-  const bytes = await readBounded(exchange, limits.maxManifestBytes);
-  const contentType = exchange.request.headers['content-type'];
-  const pushed = { contentType, bytes, tags, allowSparse };
-  const { digest, subject, missing } = await manifests.put(repository, reference, pushed, exchange);
+  const memory = exchange.bodies.received.lease();
+  let accepted: AcceptedManifest;
+  try {
+    const bytes = await readBounded(exchange, limits.maxManifestBytes, memory);
+    const contentType = exchange.request.headers['content-type'];
+    accepted = await manifests.put(
+      repository,
+      reference,
+      { contentType, bytes, tags, allowSparse },
+      exchange,
+    );
+  } finally {
+    memory.release();
+  }
+  const { digest, subject, missing } = accepted;
   if (missing !== undefined) addWarning(exchange, describeMissing(missing));
   if (tags.length > 0) exchange.reply.header('oci-tag', [...tags]);
   respond(exchange, {

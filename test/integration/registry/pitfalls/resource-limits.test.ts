@@ -16,6 +16,7 @@ import {
   refusalOf,
   startPitfallServer,
   startUpload,
+  type LogLine,
   type PitfallServer,
 } from './server.ts';
 
@@ -91,7 +92,9 @@ describe('CVE-2017-11468: a manifest', () => {
           return refusalOf(await connection.answer('PUT'));
         }),
       );
-      expect(new Set(answers)).toEqual(new Set(['413 MANIFEST_INVALID']));
+      // Those for which there is no memory at that moment do not get so far.
+      expect(answers).toContain('413 MANIFEST_INVALID');
+      expect(['413 MANIFEST_INVALID', '503 UNAVAILABLE']).toEqual(expect.arrayContaining(answers));
     });
 
     expect(growth).toBeLessThan(150 * MIB);
@@ -385,7 +388,9 @@ describe('names that clients choose', () => {
 });
 
 it('is as healthy as before', async () => {
-  expect(await server.problems()).toEqual([]);
+  const hadNoMemory = ({ status, path }: LogLine): boolean =>
+    status === 503 && path === '/v2/limits/manifests/x';
+  expect(await server.problems(hadNoMemory)).toEqual([]);
   expect(await memory()).toBeLessThan(600 * MIB);
   expect(codeOf(await server.call('/v2/limits/manifests/missing'))).toBe('MANIFEST_UNKNOWN');
 });
