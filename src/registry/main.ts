@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { systemClock } from '../shared/clock.ts';
-import { runUntilSignal } from '../shared/lifecycle.ts';
 import { onHangUp } from '../shared/hang-up.ts';
+import { runUntilSignal } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/logger.ts';
 import { VERSION } from '../shared/version.ts';
 import { HELP, parseCommandLine, UsageError, type Command } from './config/command-line.ts';
