@@ -34,12 +34,15 @@ const REPOSITORY: Extension = {
 /**
  * `/v2/_oci/ext/discover` and `/v2/<name>/_oci/ext/discover` (OCI dist-spec, extensions, "_oci"): what this
  * registry, or each of its repositories, offers beyond the specification.
+ *
+ * @param deletes whether anything may be deleted, as it is now
  */
-export function discoverEndpoint(): Endpoint<'discover'> {
+export function discoverEndpoint(deletes: () => boolean): Endpoint<'discover'> {
   const route: Route<'discover'> = {
     action: 'catalog',
     handle: async (exchange, { repository }) => {
-      const extensions = repository === undefined ? [DISCOVER, CATALOG, REPOSITORY] : [DISCOVER, REPOSITORY];
+      const always = repository === undefined ? [DISCOVER, CATALOG] : [DISCOVER];
+      const extensions = deletes() ? [...always, REPOSITORY] : always;
       respond(exchange, { status: 200, body: { extensions } });
     },
   };
