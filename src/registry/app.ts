@@ -25,6 +25,7 @@ import {
   type KeyPair,
   type NodeServer,
 } from './http/node-server.ts';
+import { tellOfRefusedHead } from './http/refused-head.ts';
 import type { Endpoints } from './http/router.ts';
 import { baseEndpoint } from './http/routes/base.ts';
 import { blobEndpoint } from './http/routes/blobs.ts';
@@ -74,6 +75,7 @@ export interface App {
 
 /** The registry API as an application that is ready to listen. */
 export async function createApp(dependencies: AppDependencies): Promise<App> {
+  const { logger, metrics } = dependencies;
   let server: NodeServer | undefined;
   const fastify = Fastify({
     logger: false,
@@ -83,14 +85,18 @@ export async function createApp(dependencies: AppDependencies): Promise<App> {
     return503OnClosing: false,
     routerOptions: { maxParamLength: 1024 },
     serverFactory: (handler) => {
-      server = createNodeServer(handler, dependencies);
+      server = createNodeServer(handler, {
+        ...dependencies,
+        onRefusedHead: (head) =>
+          tellOfRefusedHead(head, metrics, dependencies.state.settings.requests, logger),
+      });
       return server;
     },
     frameworkErrors: (error, request, reply) => {
       const exchange = begin(request, reply, dependencies);
-      countStart(exchange, dependencies.metrics);
+      countStart(exchange, metrics);
       const unclear = problemOf(() => refuseUnclearHead(exchange));
-      sendError(exchange, unclear ?? error, dependencies.logger);
+      sendError(exchange, unclear ?? error, logger);
     },
   });
   fastify.decorateRequest('exchange', undefined);
@@ -172,7 +178,7 @@ function createEndpoints({ services, clock, state }: AppDependencies): Endpoints
     upload: counted.ends(uploadEndpoint(services)),
     manifest: manifestEndpoint(services, () => state.settings),
     tags: tagsEndpoint(services.tags),
-    discover: discoverEndpoint(),
+    discover: discoverEndpoint(() => state.settings.deleteEnabled),
     referrers: referrersEndpoint(services.referrers),
     repository: repositoryEndpoint(services.repositories),
   };

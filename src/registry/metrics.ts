@@ -37,7 +37,7 @@ const HTTP_QUEUED = {
 const HTTP_REFUSED = {
   name: 'registry_http_refused_requests_total',
   type: 'counter',
-  help: 'Requests that were refused for a limit: `queue_full`, `queue_timeout` and `body_memory` (503), `client_running`, `client_rate`, `client_uploads` and `logins` (429), `slow_body` (408).',
+  help: 'Requests that were refused for a limit: `queue_full`, `queue_timeout` and `body_memory` (503), `client_running`, `client_rate`, `client_uploads` and `logins` (429), `slow_body` and `slow_head` (408), `long_head` (431).',
   labels: ['reason'],
 } as const;
 const HTTP_REQUEST_SIZE = {
@@ -132,7 +132,9 @@ export type Refusal =
   | 'client_rate'
   | 'client_uploads'
   | 'logins'
-  | 'slow_body';
+  | 'slow_body'
+  | 'slow_head'
+  | 'long_head';
 
 /** A request that has ended. */
 export interface FinishedRequest {

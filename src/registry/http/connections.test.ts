@@ -86,13 +86,28 @@ describe('Connections', () => {
   it('are closed when more and more requests come without an end of the first', () => {
     const { begun, open, request } = setUp();
     const socket = open();
-    for (let count = 0; count < 129; count += 1) request(socket);
+    for (let count = 0; count < 17; count += 1) request(socket);
     expect(socket.destroyed).toBe(false);
 
     request(socket);
 
     expect(socket.destroyed).toBe(true);
     expect(begun).toHaveLength(1);
+  });
+
+  it('are busy from a request to the end of its answer', () => {
+    const { connections, open, request } = setUp();
+    const idle = open();
+    const socket = open();
+    const answer = request(socket);
+
+    expect([connections.busy, connections.isIdle(idle), connections.isIdle(socket)]).toEqual([
+      1,
+      true,
+      false,
+    ]);
+    answer.emit('close');
+    expect([connections.busy, connections.isIdle(socket)]).toEqual([0, true]);
   });
 
   it('are left open longer when a request has begun to arrive', () => {

@@ -20,7 +20,7 @@ const QUIET_MS = 1000;
 /** The same for one on which the head of a request has begun to arrive. */
 const HEAD_MS = 5000;
 /** Requests that may wait on a connection for the answers before theirs. */
-const MAX_WAITING = 128;
+const MAX_WAITING = 16;
 
 /**
  * The open connections of a server and what they are doing, so that a server that stops closes none on which a
@@ -42,6 +42,11 @@ export class Connections {
   /** Sockets that are open. */
   get size(): number {
     return this.#sockets.size;
+  }
+
+  /** Connections with an answer that has not ended. */
+  get busy(): number {
+    return this.#open.values().reduce((count, { answers }) => count + (answers.size > 0 ? 1 : 0), 0);
   }
 
   /** Sockets that were ever open. */
@@ -94,6 +99,11 @@ export class Connections {
     });
     if (connection.answers.size === 1) run();
     else connection.waiting.push(run);
+  }
+
+  /** Whether requests can come on a connection, and none is under way. */
+  isIdle(socket: Socket): boolean {
+    return this.#open.get(socket)?.answers.size === 0;
   }
 
   /**

@@ -14,6 +14,7 @@ import { DistributionError } from '../distribution/errors.ts';
 import { trackConnections } from './connections.ts';
 import { errorBody } from './error-handler.ts';
 import { ListenFailed } from './listen-failed.ts';
+import type { RefusedHead } from './refused-head.ts';
 
 export type NodeServer = HttpServer | HttpsServer;
 
@@ -35,6 +36,14 @@ export interface ConnectionLimits {
   readonly headMilliseconds: number;
 }
 
+export interface NodeServerOptions {
+  /** Serves TLS with it; plain HTTP without. */
+  readonly keyPair?: KeyPair;
+  readonly connectionLimits: ConnectionLimits;
+  /** Called instead of the handler; the answer is sent. */
+  readonly onRefusedHead: (head: RefusedHead) => void;
+}
+
 /** Bodies have limits of their own (`paced-body.ts`). */
 const OPTIONS: ServerOptions = {
   requestTimeout: 0,
@@ -53,7 +62,7 @@ const TLS_OPTIONS = { ALPNProtocols: ['http/1.1'], handshakeTimeout: 10_000 };
  */
 export function createNodeServer(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
-  { keyPair, connectionLimits }: { readonly keyPair?: KeyPair; readonly connectionLimits: ConnectionLimits },
+  { keyPair, connectionLimits, onRefusedHead }: NodeServerOptions,
 ): NodeServer {
   const options = { ...OPTIONS, maxHeaderSize: connectionLimits.headBytes };
   const server = keyPair
@@ -67,8 +76,14 @@ export function createNodeServer(
     });
   }
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (!socket.writable || error.code === 'ECONNRESET' || !connections.canRefuse(socket)) socket.destroy();
-    else answerClientError(error, socket, { headBytes: connectionLimits.headBytes, server });
+    if (!socket.writable || error.code === 'ECONNRESET' || !connections.canRefuse(socket)) {
+      socket.destroy();
+      return;
+    }
+    const fault = clientFault(error.code, { headBytes: connectionLimits.headBytes, server });
+    // What breaks in a body is told with the request, and of a client that has sent nothing there is nothing to tell.
+    if (connections.isIdle(socket) && socket.bytesRead > 0) onRefusedHead({ status: fault.status, socket });
+    answerClientError(fault, socket);
   });
   return server;
 }
@@ -105,8 +120,7 @@ export async function listen(server: NodeServer, address: Address): Promise<numb
 }
 
 /** Answers bytes that are no HTTP request. */
-function answerClientError({ code }: NodeJS.ErrnoException, socket: Socket, limits: HeadLimits): void {
-  const { status, reason, message } = clientFault(code, limits);
+function answerClientError({ status, reason, message }: ClientFault, socket: Socket): void {
   const body = JSON.stringify(errorBody(new DistributionError('UNSUPPORTED', { message, status })));
   const head = [
     `HTTP/1.1 ${status} ${reason}`,

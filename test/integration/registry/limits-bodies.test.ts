@@ -132,6 +132,8 @@ describe('the head of a request', () => {
     expect(slow?.received).toMatch(refusal);
     expect(second?.received).toMatch(/^HTTP\/1\.1 200 /);
     expect(second?.received).toMatch(refusal);
+    expect(await metric(registry, 'registry_http_refused_requests_total{reason="slow_head"}')).toBe(2);
+    expect(registry.process.log().match(/"status":408,"remoteAddress":"127\.0\.0\.1"/g)).toHaveLength(2);
   });
 
   it('may be so long', async () => {
@@ -146,6 +148,9 @@ describe('the head of a request', () => {
     await client?.end();
 
     expect([long.status, short.status]).toEqual([431, 200]);
+    expect(await metric(registry, 'registry_http_refused_requests_total{reason="long_head"}')).toBe(2);
+    const counted = 'registry_http_requests_total{handler="unknown",method="other",code="431"}';
+    expect(await metric(registry, counted)).toBe(2);
     expect(long.body.toString()).toContain('longer than http.maxHeaderBytes: 4096 bytes');
     expect(client?.received).toMatch(/^HTTP\/1\.1 200 .*HTTP\/1\.1 431 /s);
   });
