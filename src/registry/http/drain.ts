@@ -22,7 +22,7 @@ const BACKLOG_MS = 200;
  * Connections end with their next answer, and those that wait for a request are closed when none has come for a
  * moment. So no request is lost that was sent before its client could know.
  *
- * @returns true when everything had finished in time
+ * @returns true when every request had finished in time
  */
 export async function drain(server: NodeServer, graceMs: number): Promise<boolean> {
   const connections = connectionsOf(server);
@@ -30,7 +30,7 @@ export async function drain(server: NodeServer, graceMs: number): Promise<boolea
   let inTime = true;
   const look = (): void => {
     if (performance.now() < deadline) return connections.closeQuiet();
-    inTime &&= connections.size === 0;
+    inTime &&= connections.busy === 0;
     connections.closeAll();
   };
   connections.endWithAnswers();

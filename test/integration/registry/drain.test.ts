@@ -249,6 +249,20 @@ describe('a server that stops', () => {
     expect(put.status).toBe(201);
   });
 
+  it('without any time cuts off requests, and tells of no others', async () => {
+    const registry = await servers.start({ http: { drainSeconds: 0 } });
+    await open(registry);
+    await registry.process.stop();
+    expect(registry.process.log()).not.toContain('cut off');
+
+    const next = await servers.start({ http: { drainSeconds: 0 } });
+    const upload = await open(next);
+    upload.request(`POST ${START}?digest=${sha256('slow')}`, { 'content-length': 4 });
+    await untilRunning(next, 'blob_upload', 1);
+    await next.process.stop();
+    expect(next.process.log()).toContain('cut off');
+  });
+
   it('ends at once at a second signal', async () => {
     const registry = await servers.start();
     const upload = await open(registry);
