@@ -25,12 +25,6 @@ export const ERROR_CATALOGUE = [
       'The repository has no blob with this digest. A blob that only another repository has counts as unknown.',
   },
   {
-    code: 'BLOB_UPLOAD_INVALID',
-    status: 404,
-    message: 'blob upload invalid',
-    description: 'The upload session cannot go on. Start a new one.',
-  },
-  {
     code: 'BLOB_UPLOAD_UNKNOWN',
     status: 404,
     message: 'blob upload unknown to the repository',
@@ -100,7 +94,7 @@ export const ERROR_CATALOGUE = [
     status: 400,
     message: 'provided length did not match the content length',
     description:
-      'Fewer or more bytes arrived than Content-Length or Content-Range promised. Status 413 means that the blob would be longer than `limits.maxBlobBytes`; an upload that took more bytes before that was known is cancelled. Status 408 means that the body came more slowly than `limits.bodyIdleSeconds` and `limits.minBodyBytesPerSecond` allow; the upload keeps what has come.',
+      'Fewer or more bytes arrived than Content-Length or Content-Range promised. Status 413 means that the blob would be longer than `limits.maxBlobBytes`; an upload that took more bytes before that was known is cancelled. Status 408 means that the body came more slowly than `limits.bodyIdleSeconds` and `limits.minBodyBytesPerSecond` allow; of a `PATCH` the upload keeps what has come, of a whole blob in one request nothing is kept.',
   },
   {
     code: 'TAG_INVALID',
@@ -139,7 +133,8 @@ export const ERROR_CATALOGUE = [
     code: 'UNSUPPORTED',
     status: 405,
     message: 'the operation is unsupported',
-    description: 'The registry does not offer this operation, or it is switched off.',
+    description:
+      'The registry does not offer this operation, or it is switched off. Status 404 means that there is no such endpoint, 415 that the Content-Type is not one for this request, and 501 that the Transfer-Encoding is not `chunked`. Status 400 means that the head of the request is unclear or no HTTP/1.1, 431 that it is longer than `http.maxHeaderBytes`, and 408 that it took longer than `limits.headerSeconds`; the connection is closed then.',
   },
 ] as const satisfies readonly ErrorCatalogueEntry[];
 
