@@ -1,7 +1,7 @@
 import type { Job, Row } from './job.ts';
 import { FOOTPRINT_JOBS } from './jobs/footprint.ts';
 import { METADATA_JOBS } from './jobs/metadata.ts';
-import { PROCESSES_JOBS } from './jobs/processes.ts';
+import { PROCESSES_JOB } from './jobs/processes.ts';
 import { PULL_JOBS } from './jobs/pull.ts';
 import { PUSH_JOBS } from './jobs/push.ts';
 import { REQUEST_JOBS } from './jobs/requests.ts';
@@ -13,7 +13,7 @@ export const JOBS: readonly Job[] = [
   ...REQUEST_JOBS,
   ...METADATA_JOBS,
   ...FOOTPRINT_JOBS,
-  ...PROCESSES_JOBS,
+  PROCESSES_JOB,
 ];
 
 /**

@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
 
-import { RegistryConfig } from '../../../src/api/registry-config.ts';
 import type { Job, Row } from '../job.ts';
 import { REPOSITORIES } from '../seed.ts';
 import { PROCESSES_GAIN, SPARE_PROCESSORS } from '../targets.ts';
@@ -21,13 +20,8 @@ const ROW: Row = {
   per: 'request',
 };
 
-/** Whether the server can be told how many processes it should be. */
-function hasProcesses(): boolean {
-  return RegistryConfig.safeParse({ storage: { driver: 'memory' }, auth: {}, http: { processes: 2 } })
-    .success;
-}
-
-const JOB: Job = {
+/** One process beside two on one port. */
+export const PROCESSES_JOB: Job = {
   id: ROW.id,
   rows: () => [ROW],
   needs: ['small'],
@@ -39,5 +33,3 @@ const JOB: Job = {
     await measureRequests(context, ROW, { method: 'GET', url, connections: CONNECTIONS });
   },
 };
-
-export const PROCESSES_JOBS: readonly Job[] = hasProcesses() ? [JOB] : [];
