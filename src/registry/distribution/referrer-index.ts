@@ -21,6 +21,9 @@ const CONCURRENCY = 8;
 /** The mark is written at the end of a scan; what was linked since its beginning may have been missed. */
 const LONGEST_SCAN_MS = 60 * 60_000;
 
+/** The longest page of the storage's listing. */
+const MAX_LISTED = 1000;
+
 /** What is known of one manifest that is about another. */
 export interface Referral {
   readonly subject: Digest;
@@ -89,7 +92,9 @@ export class ReferrerIndex {
     call: CallOptions,
   ): AsyncGenerator<readonly Digest[]> {
     const prefix = referrersPrefix(name, subject);
-    for await (const entries of this.#pages(prefix, last?.replace(':', '/'), call)) {
+    // A full page needs one more, to tell that it is not the last; where a listing is a request, it may as well be long.
+    const rest = this.#storage.capabilities.flatListing ? MAX_LISTED : 16;
+    for await (const entries of this.#pages(prefix, { last: last?.replace(':', '/'), rest }, call)) {
       yield entries.map((entry) => entry.replace('/', ':')).filter(isDigest);
     }
   }
@@ -133,17 +138,25 @@ export class ReferrerIndex {
   }
 
   async *#revisions(name: RepositoryName, call: CallOptions): AsyncGenerator<Digest> {
-    for await (const keys of this.#pages(`${manifestsPrefix(name)}revisions/`, undefined, call)) {
+    for await (const keys of this.#pages(`${manifestsPrefix(name)}revisions/`, {}, call)) {
       yield* keys.map(digestOfRevision).filter((digest) => digest !== undefined);
     }
   }
 
-  async *#pages(prefix: string, last: string | undefined, call: CallOptions): AsyncGenerator<string[]> {
+  /** @param rest how many are listed at a time after the first page; more each time */
+  async *#pages(
+    prefix: string,
+    { last, rest = MAX_LISTED }: { readonly last?: string | undefined; readonly rest?: number },
+    call: CallOptions,
+  ): AsyncGenerator<string[]> {
     let after = last;
-    for (;;) {
-      const page = await this.#storage.list(prefix, { ...call, ...(after === undefined ? {} : { after }) });
+    let limit = MAX_LISTED;
+    for (let next = rest; ; next = Math.min(4 * next, MAX_LISTED)) {
+      const start = after === undefined ? {} : { after };
+      const page = await this.#storage.list(prefix, { ...call, ...start, limit });
       yield page.entries.map(({ name }) => name);
       after = page.entries.at(-1)?.name;
+      limit = next;
       if (!page.more || after === undefined) return;
     }
   }
