@@ -153,7 +153,12 @@ export type LoggingConfig = z.infer<typeof LoggingConfig>;
 const concurrency = (maxRunning: number) =>
   z
     .strictObject({
-      maxRunning: z.int().min(1).max(100_000).default(maxRunning).describe('Requests that run at once.'),
+      maxRunning: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(maxRunning)
+        .describe('Requests that run at once; one client alone gets at most three quarters of them.'),
       maxQueued: z
         .int()
         .min(0)

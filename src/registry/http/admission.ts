@@ -35,9 +35,11 @@ interface Wait {
 /** A request on its way through {@link Admission}. */
 export class Turn {
   state: 'running' | 'waiting' | 'over';
+  readonly client: string;
   readonly wait: Wait | undefined;
 
-  constructor(wait?: Wait) {
+  constructor(client: string, wait?: Wait) {
+    this.client = client;
     this.state = wait ? 'waiting' : 'running';
     this.wait = wait;
   }
@@ -51,8 +53,12 @@ export class Turn {
 /** Nobody is asked to stay away for longer, in seconds. */
 const MAX_RETRY_AFTER = 30;
 
+/** One in so many turns is for clients that do not hold all the others. */
+const RESERVE = 4;
+
 /**
- * Lets a bounded number of requests run, and a bounded number of others wait, first come, first served.
+ * Lets a bounded number of requests run, and a bounded number of others wait, first come, first served. One client
+ * alone never gets the last quarter of the turns: it waits, and others pass it, so that they go on whatever it does.
  *
  * The limits are asked for at every step: new ones count from the next request on.
  */
@@ -62,6 +68,8 @@ export class Admission {
   /** In the order of their arrival. */
   readonly #waiting = new Set<Turn>();
   #running = 0;
+  /** Turns of each client that has any. */
+  readonly #clients = new Map<string, number>();
 
   constructor(limits: () => AdmissionLimits, clock: Pick<Clock, 'monotonic' | 'sleep'>) {
     this.#limits = limits;
@@ -79,18 +87,19 @@ export class Admission {
   /**
    * Asks for a turn. The caller ends it with {@link leave}, whatever has become of it.
    *
+   * @param client whose turns count together
    * @throws NotAdmitted when the queue is full
    */
-  enter(): Turn {
+  enter(client: string): Turn {
     const limits = this.#limits();
     // The limit may have been raised since somebody began to wait.
     if (this.#waiting.size > 0) this.#grant(limits);
-    if (this.#waiting.size === 0 && this.#running < limits.maxRunning) {
-      this.#running += 1;
-      return new Turn();
+    if (this.#hasTurnFor(client, limits)) {
+      this.#count(client, 1);
+      return new Turn(client);
     }
     if (this.#waiting.size >= limits.maxQueued) throw new NotAdmitted('full', this.#retryAfter());
-    return this.#queue(limits.maxWaitSeconds);
+    return this.#queue(client, limits.maxWaitSeconds);
   }
 
   /** Ends a turn, or the wait for it. Doing so again does nothing. */
@@ -98,14 +107,26 @@ export class Admission {
     if (turn.state === 'waiting') this.#refuse(turn, 'left');
     if (turn.state !== 'running') return;
     turn.state = 'over';
-    this.#running -= 1;
+    this.#count(turn.client, -1);
     if (this.#waiting.size > 0) this.#grant(this.#limits());
   }
 
-  #queue(seconds: number): Turn {
+  #hasTurnFor(client: string, { maxRunning }: AdmissionLimits): boolean {
+    const share = maxRunning - Math.floor(maxRunning / RESERVE);
+    return this.#running < maxRunning && (this.#clients.get(client) ?? 0) < share;
+  }
+
+  #count(client: string, change: 1 | -1): void {
+    this.#running += change;
+    const turns = (this.#clients.get(client) ?? 0) + change;
+    if (turns === 0) this.#clients.delete(client);
+    else this.#clients.set(client, turns);
+  }
+
+  #queue(client: string, seconds: number): Turn {
     const timer = new AbortController();
     const ended = Promise.withResolvers<void>();
-    const turn = new Turn({ since: this.#clock.monotonic(), timer, ended });
+    const turn = new Turn(client, { since: this.#clock.monotonic(), timer, ended });
     this.#waiting.add(turn);
     // Nobody may be there any more to hear of it.
     ended.promise.catch(() => undefined);
@@ -117,10 +138,11 @@ export class Admission {
   }
 
   /** The state changes here, not when the promise is looked at: the client may leave between the two. */
-  #grant({ maxRunning }: AdmissionLimits): void {
+  #grant(limits: AdmissionLimits): void {
     for (const turn of this.#waiting) {
-      if (this.#running >= maxRunning) return;
-      this.#running += 1;
+      if (this.#running >= limits.maxRunning) return;
+      if (!this.#hasTurnFor(turn.client, limits)) continue;
+      this.#count(turn.client, 1);
       this.#waiting.delete(turn);
       turn.state = 'running';
       turn.wait?.timer.abort();

@@ -56,7 +56,7 @@ export class RequestLimits {
 
   #enter(exchange: Exchange, kind: Kind): Turn {
     try {
-      return this.#admissions[kind].enter();
+      return this.#admissions[kind].enter(exchange.clientKey);
     } catch (error) {
       throw this.#refusal(exchange, kind, error);
     }
