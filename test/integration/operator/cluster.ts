@@ -147,14 +147,15 @@ export class Cluster {
     await until(holds, `${type} to be ${reason} in ${namespace}`);
   }
 
-  /** Waits until nothing has been written for a while and the status speaks of the newest spec. */
+  /** Waits until nothing has been reconciled for a while and the status speaks of the newest spec. */
   async untilSettled(operator: Operator, namespace: string): Promise<void> {
     await until(async () => {
       const object = await this.get(REGISTRY, namespace);
       if (read(object, 'status', 'observedGeneration') !== object.metadata.generation) return false;
-      const before = operator.writes.length;
+      const done = (): string => `${operator.writes.length} ${[...operator.reconciles].join(' ')}`;
+      const before = done();
       await delay(600);
-      return operator.writes.length === before;
+      return !operator.isBusy() && done() === before;
     }, `the operator to settle in ${namespace}`);
   }
 

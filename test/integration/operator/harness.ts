@@ -51,6 +51,8 @@ export interface Operator {
   readonly writes: readonly string[];
   /** Reconciles that have ended, by key. */
   readonly reconciles: ReadonlyMap<string, number>;
+  /** Whether a reconcile is under way or waits. */
+  isBusy(): boolean;
   readonly events: readonly SeenEvent[];
   /** What reconciles have thrown. */
   readonly errors: readonly unknown[];
@@ -121,7 +123,7 @@ export async function startOperator(server: ApiServer, options: OperatorOptions)
     random: Math.random,
     timing: { absentMs: 100 },
   });
-  const running = new AbortController();
+  const stopping = new AbortController();
   const events: SeenEvent[] = [];
   const recorder: EventRecorder = {
     event: (_, { type, reason, note }) => events.push({ type, reason, note }),
@@ -139,7 +141,7 @@ export async function startOperator(server: ApiServer, options: OperatorOptions)
         clusterDomain: 'cluster.local',
         version: '0.0.0-test',
       },
-      signal: running.signal,
+      signal: stopping.signal,
       fetch: options.fetch ?? (() => Promise.reject(new Error('there are no pods'))),
       reflect: (request) => reflections.add(request),
       queueAdd: (key, afterMs = 0) => queue.addAfter(key, afterMs),
@@ -147,6 +149,7 @@ export async function startOperator(server: ApiServer, options: OperatorOptions)
     randomBytes,
   );
   const reconciles = new Map<string, number>();
+  let running = 0;
   const errors: unknown[] = [];
   const controller = new Controller({
     ...parts,
@@ -156,22 +159,25 @@ export async function startOperator(server: ApiServer, options: OperatorOptions)
     deadlineMs: PATIENCE_MS,
     isConflict,
     reconcile: async (key, signal) => {
+      running += 1;
       try {
         return await definition.reconcile(key, signal);
       } catch (error) {
         errors.push(error);
         throw error;
       } finally {
+        running -= 1;
         reconciles.set(key, (reconciles.get(key) ?? 0) + 1);
       }
     },
   });
-  const watching = reflections.run(running.signal);
+  const watching = reflections.run(stopping.signal);
   await until(() => reflections.hasSynced(), 'the caches to sync');
-  const working = controller.run(running.signal);
+  const working = controller.run(stopping.signal);
   return {
     writes: mortal.writes,
     reconciles,
+    isBusy: () => running > 0 || queue.depth > 0,
     events,
     errors,
     reconcile: async (key) => {
@@ -180,7 +186,7 @@ export async function startOperator(server: ApiServer, options: OperatorOptions)
       await until(() => (reconciles.get(key) ?? 0) > before, `a reconcile of ${key}`);
     },
     stop: async () => {
-      running.abort(new Error('the test has ended'));
+      stopping.abort(new Error('the test has ended'));
       queue.shutDown();
       await Promise.all([watching, working]);
       transport.close();
