@@ -38,7 +38,9 @@ interface CpuProfile {
 /** Runs every job once more on our server from its sources, under Node's profiler. */
 export async function profileJobs(options: Omit<RunOptions, 'subjects' | 'programs'>): Promise<RowProfile[]> {
   const profiles: RowProfile[] = [];
-  for (const job of options.jobs.filter(({ stalls, subjects }) => stalls && subjects.includes('ours'))) {
+  for (const job of options.jobs.filter(({ rows }) =>
+    rows(options.scale).some(({ per }) => per !== undefined),
+  )) {
     options.say(`profile of ${job.id}`);
     profiles.push(...(await profileJob(job, options)));
   }

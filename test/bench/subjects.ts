@@ -86,9 +86,23 @@ export async function startSubject(id: SubjectId, options: StartOptions): Promis
   return {
     id,
     url,
-    process: server,
+    process: endWithThisProcess(server),
     startMs,
     stalls: async () => (records ? readStalls(options.folder) : undefined),
+  };
+}
+
+/** However this process ends: a server that goes on would write to a folder that is being removed. */
+function endWithThisProcess(server: RunningProcess): RunningProcess {
+  const kill = () => process.kill(server.pid, 'SIGKILL');
+  // Before the folder is removed.
+  process.prependOnceListener('exit', kill);
+  return {
+    ...server,
+    stop: () => {
+      process.off('exit', kill);
+      return server.stop();
+    },
   };
 }
 
