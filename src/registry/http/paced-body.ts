@@ -10,7 +10,7 @@ import { ClientGone } from './exchange.ts';
 export type BodyLimits = Pick<LimitsConfig, 'bodyIdleSeconds' | 'minBodyBytesPerSecond'>;
 
 /** 408: the body of a request comes too slowly. */
-export class BodyTooSlow extends DistributionError {
+class BodyTooSlow extends DistributionError {
   override readonly name = 'BodyTooSlow';
 
   constructor(fault: PaceFault, { bodyIdleSeconds, minBodyBytesPerSecond }: BodyLimits) {
