@@ -7,7 +7,7 @@ import type { Row, Sample } from './bench/job.ts';
 import type { Outcome } from './bench/load-generator.ts';
 import { judgeLoad, type LoadResult } from './bench/load.ts';
 import { parseOptions } from './bench/options.ts';
-import { groupOf, type ProfileNode, sharesOf, threadGroup } from './bench/profile-groups.ts';
+import { groupOf, isProfiler, type ProfileNode, sharesOf, threadGroup } from './bench/profile-groups.ts';
 import { type Measurements, rotated } from './bench/run.ts';
 import { FULL, QUICK } from './bench/scale.ts';
 import { median, spread } from './bench/statistics.ts';
@@ -217,6 +217,8 @@ describe('a profile', () => {
     expect(threadGroup('node-V8Worker')).toContain('V8');
     expect(threadGroup('hash')).toBe('hashing threads');
     expect(threadGroup('libuv-worker')).toContain('files');
+    expect(isProfiler('v8:ProfEvntProc')).toBe(true);
+    expect(isProfiler('node-MainThread')).toBe(false);
     expect(threadGroup('else')).toBe('thread else');
   });
 

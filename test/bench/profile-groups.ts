@@ -23,12 +23,18 @@ const NODE_PARTS: readonly (readonly [RegExp, string])[] = [
 ];
 
 const MAIN_THREAD = /MainThread$/;
+const PROFILER_THREAD = /^v8:Prof/;
 /** Names of threads, which Linux cuts after 15 bytes. */
 const THREADS: readonly (readonly [RegExp, string])[] = [
   [/^(libuv|iou-)/, 'thread pool: files'],
   [/V8Worker$|^DelayedTask|^SignalInspec/, 'helpers of V8: garbage, compiler'],
   [/^hash/, 'hashing threads'],
 ];
+
+/** Whether the thread is there only because a profile is made. */
+export function isProfiler(name: string): boolean {
+  return PROFILER_THREAD.test(name);
+}
 
 /** @returns the group of a thread; undefined for the main one */
 export function threadGroup(name: string): string | undefined {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { Job, JobContext, Row } from './job.ts';
-import { groupOf, type ProfileNode, sharesOf, threadGroup } from './profile-groups.ts';
+import { groupOf, isProfiler, type ProfileNode, sharesOf, threadGroup } from './profile-groups.ts';
 import type { RunOptions } from './run.ts';
 import { startSubject } from './subjects.ts';
 import { cpuByThread } from './usage.ts';
@@ -111,6 +111,7 @@ function percentages(profile: CpuProfile, { from, to, threads }: Window): [strin
   const seconds = new Map<string, number>();
   const add = (group: string, more: number) => seconds.set(group, (seconds.get(group) ?? 0) + more);
   for (const [name, spent] of threads) {
+    if (isProfiler(name)) continue;
     const group = threadGroup(name);
     if (group !== undefined) add(group, spent);
     else for (const [part, share] of sharesOf(sampled(profile, from, to))) add(part, share * spent);
