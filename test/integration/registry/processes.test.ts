@@ -211,21 +211,25 @@ describe('a server of two processes', () => {
     }
   });
 
-  it('gives each process its part of the limits, also of new ones', async () => {
-    const [first, second] = await connectionToEach();
+  it('gives each process its part of new limits, and the new log level', async () => {
+    const both = await connectionToEach();
     const good = await readFile(registry.configFile, 'utf8');
-    await replaceConfig(
-      JSON.stringify({ ...JSON.parse(good), limits: { perClient: { maxOpenUploads: 2 } } }),
-    );
+    const limits = { perClient: { maxOpenUploads: 2 } };
+    await replaceConfig(JSON.stringify({ ...JSON.parse(good), limits, logging: { level: 'Error' } }));
     await untilLoaded();
 
-    const start = { method: 'POST', user: 'alice:second' };
-    expect((await ask(first, START, start)).status).toBe(202);
-    expect((await ask(first, START, start)).status).toBe(429);
-    expect((await ask(second, START, start)).status).toBe(202);
-    expect((await ask(second, START, start)).status).toBe(429);
+    const replies: Reply[] = [];
+    for (const agent of [...both, ...both]) {
+      replies.push(await ask(agent, START, { method: 'POST', user: 'alice:second' }));
+    }
+    expect(replies.map(({ status }) => status)).toEqual([202, 202, 429, 429]);
     await replaceConfig(good);
     await untilLoaded();
+    for (const agent of both) {
+      const reply = await ask(agent, '/v2/');
+      await vi.waitFor(() => expect(servedBy(reply)).toBeDefined(), WAIT);
+    }
+    expect(replies.map((reply) => servedBy(reply))).toEqual(replies.map(() => undefined));
   });
 
   it('counts a value that cannot be used, and goes on with the old one', async () => {
