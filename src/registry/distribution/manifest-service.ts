@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 
 import { ByteCache } from '../../shared/byte-cache.ts';
-import type { StorageDriver } from '../storage/driver.ts';
+import type { ObjectStat, StorageDriver } from '../storage/driver.ts';
 import { mapConcurrently, settled } from './concurrency.ts';
 import type { Descriptor } from './descriptor.ts';
 import { algorithmOf, type Digest, parseDigest } from './digest.ts';
@@ -19,6 +19,7 @@ import { describeReferrer } from './referrer-description.ts';
 import { type Referral, ReferrerIndex } from './referrer-index.ts';
 import type { ServiceCall, ServiceDependencies } from './service-dependencies.ts';
 import { Tags } from './tags.ts';
+import { VerifiedManifests } from './verified-manifests.ts';
 
 /** A manifest as a client pushes it. */
 export interface PushedManifest {
@@ -45,9 +46,14 @@ interface StoredManifest {
   readonly bytes: Uint8Array;
 }
 
+/** What is told of a manifest without its bytes. */
+type ManifestDescription = Omit<Descriptor, 'digest'>;
+
 /** Hashing a longer one would hold up other requests. */
 const MAX_VERIFIED_BYTES = 4 << 20;
 const CACHE = { maxBytes: 16 << 20, maxEntryBytes: 256 << 10 };
+/** Manifests too long for the cache that are read at the same time. */
+const LANES = 4;
 /** Tags that one push moves at the same time. */
 const CONCURRENCY = 8;
 
@@ -64,6 +70,9 @@ export class ManifestService {
   readonly #referrers: ReferrerIndex;
   readonly #logger: ServiceDependencies['logger'];
   readonly #cache = new ByteCache<StoredManifest>(CACHE);
+  /** Those that are too long for the cache. */
+  readonly #verified = new VerifiedManifests();
+  readonly #reading = new KeyedLock();
   /** Keeps a push from writing what a delete of the same manifest removes at that moment. */
   readonly #changing = new KeyedLock();
 
@@ -87,15 +96,18 @@ export class ManifestService {
     reference: Reference,
     call: ServiceCall,
   ): Promise<{ descriptor: Descriptor; bytes: Uint8Array }> {
-    const { digest, manifest } = await this.#find(name, reference, call);
-    const { mediaType, bytes } = manifest;
+    const load = (digest: Digest): Promise<StoredManifest | undefined> => this.#load(name, digest, call);
+    const { digest, found } = await this.#find(name, reference, load, call);
+    const { mediaType, bytes } = found;
     return { descriptor: { mediaType, digest, size: bytes.byteLength }, bytes };
   }
 
   /** @throws DistributionError MANIFEST_UNKNOWN */
   async stat(name: RepositoryName, reference: Reference, call: ServiceCall): Promise<Descriptor> {
-    const { descriptor } = await this.get(name, reference, call);
-    return descriptor;
+    const describe = (digest: Digest): Promise<ManifestDescription | undefined> =>
+      this.#describe(name, digest, call);
+    const { digest, found } = await this.#find(name, reference, describe, call);
+    return { mediaType: found.mediaType, digest, size: found.size };
   }
 
   /**
@@ -182,27 +194,48 @@ export class ManifestService {
     return subject && { subject, referrer: digest };
   }
 
-  async #find(
+  async #find<Found extends object>(
     name: RepositoryName,
     reference: Reference,
+    look: (digest: Digest) => Promise<Found | undefined>,
     call: ServiceCall,
-  ): Promise<{ digest: Digest; manifest: StoredManifest }> {
+  ): Promise<{ digest: Digest; found: Found }> {
     if (reference.kind === 'digest') {
       const { digest } = reference;
-      const manifest = await this.#load(name, digest, call);
-      if (manifest === undefined) throw unknownManifest({ digest });
-      return { digest, manifest };
+      const found = await look(digest);
+      if (found === undefined) throw unknownManifest({ digest });
+      return { digest, found };
     }
     const { tag } = reference;
     const digest = await this.#tags.resolve(name, tag, call);
-    const manifest = digest && (await this.#load(name, digest, call));
-    if (digest === undefined || manifest === undefined) throw unknownManifest({ tag });
-    return { digest, manifest };
+    const found = digest && (await look(digest));
+    if (digest === undefined || found === undefined) throw unknownManifest({ tag });
+    return { digest, found };
+  }
+
+  /** What {@link #load} would tell of the manifest; a long one is not read for it once more. */
+  async #describe(
+    name: RepositoryName,
+    digest: Digest,
+    call: ServiceCall,
+  ): Promise<ManifestDescription | undefined> {
+    if (this.#verified.has(digest)) {
+      const [target, stat] = await Promise.all([
+        this.#store.resolve(name, digest, call),
+        this.#storage.stat(blobDataKey(digest), call),
+      ]);
+      if (target === undefined) return undefined;
+      const mediaType = this.#verified.typeOf(digest, stat);
+      if (mediaType !== undefined && stat !== undefined) return { mediaType, size: stat.size };
+    }
+    const manifest = await this.#load(name, digest, call);
+    return manifest && { mediaType: manifest.mediaType, size: manifest.bytes.byteLength };
   }
 
   /** The manifest, when the repository has it: the storage is asked for the link every time. */
   async #load(name: RepositoryName, digest: Digest, call: ServiceCall): Promise<StoredManifest | undefined> {
-    const mayPeek = algorithmOf(digest) === 'sha256' && this.#cache.get(digest) === undefined;
+    const isKnown = this.#verified.has(digest) || this.#cache.get(digest) !== undefined;
+    const mayPeek = algorithmOf(digest) === 'sha256' && !isKnown;
     const [target, peeked] = await Promise.all([
       this.#store.resolve(name, digest, call),
       // Such a link can only name its own digest, so the content may be asked for at the same time.
@@ -211,13 +244,41 @@ export class ManifestService {
     if (target === undefined) return undefined;
     const cached = this.#cache.get(target);
     if (cached !== undefined) return cached;
-    const bytes = peeked ?? (await this.#store.read(name, target, call));
-    const mediaType =
-      bytes && this.#isSound(name, target, bytes) ? this.#typeOf(name, digest, bytes) : undefined;
-    if (bytes === undefined || mediaType === undefined) return undefined;
-    const manifest = { mediaType, bytes };
-    this.#cache.add(target, manifest, bytes.byteLength);
+    const manifest = peeked ? this.#examined(name, target, peeked) : await this.#read(name, target, call);
+    if (manifest !== undefined) this.#cache.add(target, manifest, manifest.bytes.byteLength);
     return manifest;
+  }
+
+  /** A few long ones at a time, so that many requests for them do not take all the memory. */
+  async #read(name: RepositoryName, target: Digest, call: ServiceCall): Promise<StoredManifest | undefined> {
+    const stat = await this.#storage.stat(blobDataKey(target), call);
+    const isLong = stat !== undefined && stat.size > CACHE.maxEntryBytes;
+    const read = (): Promise<StoredManifest | undefined> => this.#readNow(name, target, stat, call);
+    return isLong ? this.#reading.run(laneOf(target), read) : read();
+  }
+
+  /** @param stat of the content, from before */
+  async #readNow(
+    name: RepositoryName,
+    target: Digest,
+    stat: ObjectStat | undefined,
+    call: ServiceCall,
+  ): Promise<StoredManifest | undefined> {
+    const shared = this.#verified.bytesOf(target, stat);
+    const bytes = shared ?? (await this.#store.read(name, target, call));
+    if (bytes === undefined) return undefined;
+    const isWhole = stat?.size === bytes.byteLength;
+    const mediaType = isWhole ? this.#verified.typeOf(target, stat) : undefined;
+    const manifest = mediaType ? { mediaType, bytes } : this.#examined(name, target, bytes);
+    const isLong = bytes.byteLength > CACHE.maxEntryBytes;
+    if (manifest !== undefined && isWhole && isLong) this.#verified.add(target, stat, manifest);
+    return manifest;
+  }
+
+  /** Undefined for bytes that cannot be served, which the log tells. */
+  #examined(name: RepositoryName, target: Digest, bytes: Uint8Array): StoredManifest | undefined {
+    const mediaType = this.#isSound(name, target, bytes) ? this.#typeOf(name, target, bytes) : undefined;
+    return mediaType && { mediaType, bytes };
   }
 
   /** A disk may damage what it keeps; pushing the manifest once more mends it. */
@@ -268,4 +329,8 @@ function incomplete({ descriptors }: MissingContent): DistributionError {
 
 function unknownManifest(detail: object): DistributionError {
   return new DistributionError('MANIFEST_UNKNOWN', { detail });
+}
+
+function laneOf(digest: Digest): string {
+  return String(Number.parseInt(digest.slice(-1), 16) % LANES);
 }
