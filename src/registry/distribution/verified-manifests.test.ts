@@ -12,36 +12,36 @@ function bound(target: object, property: string | symbol): unknown {
   return typeof value === 'function' ? value.bind(target) : value;
 }
 
-describe('a manifest that is too long to be kept', () => {
-  /** A registry that has one, and counts what is read of it. */
-  async function withLongIndex(): Promise<{
-    readonly registry: TestRegistry;
-    readonly index: Descriptor;
-    readonly reads: () => number;
-  }> {
-    const driver = createMemoryDriver();
-    let reads = 0;
-    const get: typeof driver.get = async (key, ...rest) => {
-      const bytes = await driver.get(key, ...rest);
-      if (bytes !== undefined && bytes.byteLength > 300_000) reads += 1;
-      return bytes;
-    };
-    const registry = createTestRegistry(
-      new Proxy(driver, { get: (target, property) => (property === 'get' ? get : bound(target, property)) }),
-    );
-    const bytes = Buffer.from(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: OCI_INDEX,
-        manifests: [],
-        annotations: { padding: 'x'.repeat(400_000) },
-      }),
-    );
-    const pushed = { contentType: OCI_INDEX, bytes };
-    const index = await registry.manifests.put(REPOSITORY, parseReference('long'), pushed, call());
-    return { registry, index, reads: () => reads };
-  }
+/** A registry that has one, and counts what is read of it. */
+async function withLongIndex(): Promise<{
+  readonly registry: TestRegistry;
+  readonly index: Descriptor;
+  readonly reads: () => number;
+}> {
+  const driver = createMemoryDriver();
+  let reads = 0;
+  const get: typeof driver.get = async (key, ...rest) => {
+    const bytes = await driver.get(key, ...rest);
+    if (bytes !== undefined && bytes.byteLength > 300_000) reads += 1;
+    return bytes;
+  };
+  const registry = createTestRegistry(
+    new Proxy(driver, { get: (target, property) => (property === 'get' ? get : bound(target, property)) }),
+  );
+  const bytes = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      manifests: [],
+      annotations: { padding: 'x'.repeat(400_000) },
+    }),
+  );
+  const pushed = { contentType: OCI_INDEX, bytes };
+  const index = await registry.manifests.put(REPOSITORY, parseReference('long'), pushed, call());
+  return { registry, index, reads: () => reads };
+}
 
+describe('a manifest that is too long to be kept', () => {
   test('is described without being read once more', async () => {
     const { registry, index, reads } = await withLongIndex();
     const reference = parseReference('long');
