@@ -55,7 +55,7 @@ async function* uploadsOf(
   let after: string | undefined;
   do {
     const page = await storage.list(prefix, {
-      ...call,
+      signal: call.signal,
       ...(after === undefined ? {} : { after }),
       delimiter: '/',
     });

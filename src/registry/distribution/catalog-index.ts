@@ -34,7 +34,7 @@ export class CatalogIndex {
   async note(name: RepositoryName, call: CallOptions): Promise<boolean> {
     const key = catalogKey(name);
     if ((await this.#storage.stat(key, call)) !== undefined) return false;
-    await this.#storage.put(key, new Uint8Array(), { ...call, rebuildable: true });
+    await this.#storage.put(key, new Uint8Array(), { signal: call.signal, rebuildable: true });
     return true;
   }
 
@@ -63,7 +63,7 @@ export class CatalogIndex {
     let after = cursorAfter(last);
     while (names.length < limit) {
       const page = await this.#storage.list(CATALOG_PREFIX, {
-        ...call,
+        signal: call.signal,
         ...(after === '' ? {} : { after }),
         limit: Math.min(limit - names.length, MAX_LISTED),
         delimiter: '/',

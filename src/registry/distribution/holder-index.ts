@@ -17,7 +17,10 @@ export class HolderIndex {
 
   /** Writes the entry without looking: it is new nearly always. */
   async add(name: RepositoryName, digest: Digest, call: CallOptions): Promise<void> {
-    await this.#storage.put(holderKey(digest, name), new Uint8Array(), { ...call, rebuildable: true });
+    await this.#storage.put(holderKey(digest, name), new Uint8Array(), {
+      signal: call.signal,
+      rebuildable: true,
+    });
   }
 
   /**
@@ -49,7 +52,11 @@ export class HolderIndex {
 
   /** The first repositories that may have the blob, in byte order. */
   async candidates(digest: Digest, limit: number, call: CallOptions): Promise<RepositoryName[]> {
-    const page = await this.#storage.list(holdersPrefix(digest), { ...call, limit, delimiter: '/' });
+    const page = await this.#storage.list(holdersPrefix(digest), {
+      signal: call.signal,
+      limit,
+      delimiter: '/',
+    });
     return page.entries.map(({ name }) => decodeName(name)).filter(isRepositoryName);
   }
 

@@ -53,7 +53,7 @@ async function* pages(
   let after = last;
   for (;;) {
     const page = await storage.list(prefix, {
-      ...call,
+      signal: call.signal,
       ...(after === '' ? {} : { after }),
       limit,
       delimiter: '/',

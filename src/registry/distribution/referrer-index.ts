@@ -153,7 +153,7 @@ export class ReferrerIndex {
     let limit = MAX_LISTED;
     for (let next = rest; ; next = Math.min(4 * next, MAX_LISTED)) {
       const start = after === undefined ? {} : { after };
-      const page = await this.#storage.list(prefix, { ...call, ...start, limit });
+      const page = await this.#storage.list(prefix, { signal: call.signal, ...start, limit });
       yield page.entries.map(({ name }) => name);
       after = page.entries.at(-1)?.name;
       limit = next;

@@ -25,7 +25,7 @@ export async function repositoryExists(
 ): Promise<boolean> {
   // `_` sorts before the letters and after the digits, `-` and `.` that components may have.
   const page = await storage.list(repositoryFolderPrefix(name), {
-    ...call,
+    signal: call.signal,
     after: '_',
     limit: 8,
     delimiter: '/',

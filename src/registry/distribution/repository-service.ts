@@ -83,7 +83,12 @@ export class RepositoryService {
   /** Folders of the repository itself: no component of a name begins with `_`. */
   async #folders(name: RepositoryName, call: ServiceCall): Promise<string[]> {
     const prefix = repositoryFolderPrefix(name);
-    const { entries } = await this.#storage.list(prefix, { ...call, after: '_', limit: 100, delimiter: '/' });
+    const { entries } = await this.#storage.list(prefix, {
+      signal: call.signal,
+      after: '_',
+      limit: 100,
+      delimiter: '/',
+    });
     return entries
       .filter((entry) => entry.name.startsWith('_') && entry.name.endsWith('/'))
       .map((entry) => prefix + entry.name);
@@ -153,7 +158,7 @@ export class RepositoryService {
     let after: string | undefined;
     do {
       const page = await this.#storage.list(prefix, {
-        ...call,
+        signal: call.signal,
         ...(after === undefined ? {} : { after }),
         ...(delimiter === undefined ? {} : { delimiter }),
       });

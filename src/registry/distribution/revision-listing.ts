@@ -69,7 +69,7 @@ export class RevisionListing {
     const prefix = `${manifestsPrefix(name)}revisions/sha256/`;
     const now = this.#now();
     const { version } = await this.#storage.list(prefix, {
-      ...call,
+      signal: call.signal,
       limit: 1,
       delimiter: '/',
       onlyVersion: true,
@@ -109,7 +109,7 @@ async function lookAt(
   const prefix = `${manifestsPrefix(name)}revisions/`;
   while (digests.length - candidates.length >= WORTH_A_LISTING) {
     const first = candidates.length;
-    const page = await storage.list(prefix, { ...call, after: pathOf(digests[first]) });
+    const page = await storage.list(prefix, { signal: call.signal, after: pathOf(digests[first]) });
     const found = new Set(page.entries.map((entry) => entry.name));
     const end = page.more ? page.entries.at(-1)?.name : undefined;
     for (let digest = digests[first]; digest !== undefined; digest = digests[candidates.length]) {

@@ -78,8 +78,9 @@ export class Tags {
       if (found.length === 0) return false;
       await this.#deleteHistory(name, tag, withoutCurrent(found), call);
       await this.#storage.delete([tagCurrentKey(name, tag)], call);
-      const rest = await this.#keys(name, tag, call);
-      if (!rest.includes(CURRENT)) await this.#deleteHistory(name, tag, rest, call);
+      // The tag has gone, so this is done for a client that has left, too.
+      const rest = await this.#keys(name, tag, {});
+      if (!rest.includes(CURRENT)) await this.#deleteHistory(name, tag, rest, {});
       return true;
     });
   }
@@ -126,10 +127,11 @@ export class Tags {
     await this.#deleteHistory(name, tag, await this.#history(name, tag, call), call);
     if ((await this.resolve(name, tag, call)) !== digest) return;
     await this.#storage.delete([current], call);
-    const moves = await this.#history(name, tag, call);
-    const target = await this.#newestOf(name, { tag, entries: moves, not: digest }, call);
-    if (target === undefined) await this.#deleteHistory(name, tag, moves, call);
-    else await this.#storage.put(current, Buffer.from(target, 'ascii'), { ...call, ifAbsent: true });
+    // A move must not be lost because the client of this deletion has left.
+    const moves = await this.#history(name, tag, {});
+    const target = await this.#newestOf(name, { tag, entries: moves, not: digest }, {});
+    if (target === undefined) await this.#deleteHistory(name, tag, moves, {});
+    else await this.#storage.put(current, Buffer.from(target, 'ascii'), { ifAbsent: true });
   }
 
   /** The digest of the newest entry whose manifest is there. */
@@ -160,7 +162,7 @@ export class Tags {
     const keys: string[] = [];
     let after: string | undefined;
     for (;;) {
-      const options = { ...call, ...(after === undefined ? {} : { after }) };
+      const options = { signal: call.signal, ...(after === undefined ? {} : { after }) };
       const page = await this.#storage.list(tagPrefix(name, tag), options);
       keys.push(...page.entries.map((entry) => entry.name));
       after = page.entries.at(-1)?.name;
@@ -200,7 +202,7 @@ export class Tags {
   }
 
   async #exists(name: RepositoryName, tag: Tag, call: CallOptions): Promise<boolean> {
-    const { entries } = await this.#storage.list(tagPrefix(name, tag), { ...call, limit: 1 });
+    const { entries } = await this.#storage.list(tagPrefix(name, tag), { signal: call.signal, limit: 1 });
     return entries.length > 0;
   }
 }

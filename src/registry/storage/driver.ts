@@ -107,7 +107,7 @@ export interface DriverCapabilities {
 }
 
 export interface CallOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface PutOptions extends CallOptions {
