@@ -61,13 +61,16 @@ function isSpace(code: number): boolean {
 
 /** Position after the closing quote. */
 function endOfString(text: string, start: number): number {
-  let position = start + 1;
-  while (position < text.length) {
-    const code = text.charCodeAt(position);
-    if (code === QUOTE) return position + 1;
-    position += code === BACKSLASH ? 2 : 1;
-  }
-  return text.length;
+  let end = text.indexOf('"', start + 1);
+  while (end !== -1 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end === -1 ? text.length : end + 1;
+}
+
+/** An odd number of backslashes before it; there is a quote before those. */
+function isEscaped(text: string, position: number): boolean {
+  let start = position;
+  while (text.charCodeAt(start - 1) === BACKSLASH) start--;
+  return (position - start) % 2 === 1;
 }
 
 /** The string when a colon follows it, escapes resolved. */

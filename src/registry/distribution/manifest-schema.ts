@@ -64,12 +64,14 @@ export function readTopLevel(value: unknown): JsonObject {
   return object;
 }
 
+/** By what they are without case, and by what they are: nearly all members are found at once. */
 function spellings(names: readonly string[]): ReadonlyMap<string, string> {
-  return new Map(names.map((name) => [name.toLowerCase(), name]));
+  return new Map(names.flatMap((name) => [name.toLowerCase(), name].map((key) => [key, name] as const)));
 }
 
 function checkSpelling(object: JsonObject, names: ReadonlyMap<string, string>, path: string): void {
   for (const member of Object.keys(object)) {
+    if (names.get(member) === member) continue;
     // Upper case first: Go also takes the long s and the sign of kelvin for an s and a k.
     const name = names.get(member.toUpperCase().toLowerCase());
     if (name === undefined || name === member) continue;
