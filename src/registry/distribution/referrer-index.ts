@@ -118,7 +118,9 @@ export class ReferrerIndex {
   /** Whether the scan that left the mark has seen this link, or whoever made the link knows of the index. */
   async #wasSeen(mark: ObjectStat, link: StorageKey, call: CallOptions): Promise<boolean> {
     const found = await this.#storage.stat(link, call);
-    return found !== undefined && found.modifiedAt.getTime() < mark.modifiedAt.getTime() - LONGEST_SCAN_MS;
+    if (found === undefined) return false;
+    const { modifiedAt, placedAt = modifiedAt } = found;
+    return Math.max(modifiedAt.getTime(), placedAt.getTime()) < mark.modifiedAt.getTime() - LONGEST_SCAN_MS;
   }
 
   async #subjectOf(

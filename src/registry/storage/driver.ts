@@ -17,6 +17,8 @@ export interface ObjectStat {
   /** Length in bytes. */
   readonly size: number;
   readonly modifiedAt: Date;
+  /** When it came to its place, where the storage knows: copies may bring an older `modifiedAt` along. */
+  readonly placedAt?: Date;
 }
 
 /** A byte range, both ends inclusive as in HTTP. */

@@ -20,6 +20,7 @@ import type {
   WriteToken,
 } from '../driver.ts';
 import { failure, fromSystem, isMissing } from './filesystem/failure.ts';
+import { statOf } from './filesystem/file-stat.ts';
 import { FolderNames } from './filesystem/folder-names.ts';
 import { Folders, makeRoot, place } from './filesystem/folders.ts';
 import { listFolder } from './filesystem/listing.ts';
@@ -96,7 +97,7 @@ class FilesystemDriver implements StorageDriver {
     try {
       const found = await lstat(this.#path(key));
       if (found.isSymbolicLink()) throw failure('ACCESS_DENIED', 'stat', `${key} is a symbolic link`);
-      return found.isFile() ? { size: found.size, modifiedAt: found.mtime } : undefined;
+      return found.isFile() ? statOf(found) : undefined;
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw fromSystem(error, 'stat');

@@ -18,6 +18,7 @@ import type {
   WriteToken,
 } from '../../driver.ts';
 import { isStorageError } from '../../errors.ts';
+import { statOf } from './file-stat.ts';
 import { BytesReader } from './reader.ts';
 
 /** Of paths and contents together. */
@@ -120,7 +121,7 @@ class KnownFiles implements StorageDriver {
       return stat;
     }
     const found = this.#look(path);
-    return found ? { size: found.size, modifiedAt: found.mtime } : this.#driver.stat(key, options);
+    return found ? statOf(found) : this.#driver.stat(key, options);
   }
 
   async get(key: StorageKey, maxBytes: number, options?: CallOptions): Promise<Uint8Array | undefined> {
