@@ -41,8 +41,12 @@ interface Walk {
 /** Depth first: a folder sorts by its name with the slash, which begins all names below it. */
 async function collect(folders: FolderNames, walk: Walk, found: string[]): Promise<void> {
   const { path, prefix, after, limit } = walk;
-  for (const name of await folders.read(path)) {
+  const names = await folders.read(path);
+  const rest = after.startsWith(prefix) ? after.slice(prefix.length) : '';
+  // Right before the names that follow may be the folder that what follows lies in.
+  for (let index = Math.max(0, positionAfter(names, rest) - 1); index < names.length; index++) {
     if (found.length === limit) return;
+    const name = names[index] ?? '';
     const full = prefix + name;
     if (!name.endsWith('/')) {
       if (full > after) found.push(full);
@@ -54,6 +58,12 @@ async function collect(folders: FolderNames, walk: Walk, found: string[]): Promi
 
 /** At most `limit` names after `after`, which need not be among them. */
 function following(sorted: readonly string[], after: string, limit: number): readonly string[] {
+  const start = positionAfter(sorted, after);
+  return sorted.slice(start, start + limit);
+}
+
+/** Where the names after `after` begin. */
+function positionAfter(sorted: readonly string[], after: string): number {
   let low = 0;
   let high = sorted.length;
   while (low < high) {
@@ -61,5 +71,5 @@ function following(sorted: readonly string[], after: string, limit: number): rea
     if ((sorted[middle] ?? '') <= after) low = middle + 1;
     else high = middle;
   }
-  return sorted.slice(low, low + limit);
+  return low;
 }
