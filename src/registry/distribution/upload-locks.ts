@@ -6,6 +6,8 @@ export interface ActiveUpload {
   readonly inspecting: boolean;
   /** Makes the request give up. */
   readonly controller: AbortController;
+  /** Aborted when the request gives up, because its client has left or somebody else wants the session to end. */
+  readonly signal: AbortSignal;
   /** Resolves when `session` is set, or never will be. */
   readonly opened: Promise<void>;
   /** Resolves when the request has left the session. */
@@ -27,13 +29,16 @@ export interface UploadLock {
 export class UploadLocks {
   readonly #active = new Map<string, ActiveUpload>();
 
-  /** The request that writes to the session; waits for those that only look at it, or that found none. */
+  /**
+   * The request that writes to the session; waits for those that only look at it, that found none, or that give up:
+   * a client whose connection broke comes back at once.
+   */
   async writer(key: string): Promise<(ActiveUpload & { readonly session: WriteSession }) | undefined> {
     for (;;) {
       const active = this.#active.get(key);
       if (active === undefined) return undefined;
       await active.opened;
-      if (!active.inspecting && hasSession(active)) return active;
+      if (!active.inspecting && !active.signal.aborted && hasSession(active)) return active;
       await active.done;
     }
   }
@@ -43,14 +48,16 @@ export class UploadLocks {
     return this.#active.get(key);
   }
 
-  /** @returns undefined when the session is held */
-  acquire(key: string, inspecting: boolean): UploadLock | undefined {
+  /** @param client aborted when the client has left @returns undefined when the session is held */
+  acquire(key: string, inspecting: boolean, client?: AbortSignal): UploadLock | undefined {
     if (this.#active.has(key)) return undefined;
     const opened = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();
+    const controller = new AbortController();
     const active: ActiveUpload = {
       inspecting,
-      controller: new AbortController(),
+      controller,
+      signal: client === undefined ? controller.signal : AbortSignal.any([client, controller.signal]),
       opened: opened.promise,
       done: done.promise,
       session: undefined,

@@ -71,9 +71,9 @@ export class UploadService {
     body: UploadBody,
     call: ServiceCall,
   ): Promise<UploadStatus> {
-    return this.#sessions.hold({ repository, id }, async (upload, interrupted) => {
+    return this.#sessions.hold({ repository, id }, call.signal, async (upload, signal) => {
       if (upload === undefined) throw unknown();
-      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]));
+      await this.#receive(upload, body, signal);
       return this.#sessions.leave(upload);
     });
   }
@@ -116,15 +116,14 @@ export class UploadService {
     body: UploadBody | undefined,
     call: ServiceCall,
   ): Promise<Descriptor> {
-    const work = async (upload: OpenUpload | undefined, interrupted: AbortSignal): Promise<Descriptor> => {
+    const work = async (upload: OpenUpload | undefined, signal: AbortSignal): Promise<Descriptor> => {
       if (upload === undefined) return this.#completeAgain(site, digest, call);
-      const signal = AbortSignal.any([call.signal, interrupted]);
       if (body !== undefined) await this.#receiveLast(upload, body, signal);
       return this.#finish(upload, digest);
     };
     const isWhole = body !== undefined && body.start === undefined;
-    if (!isWhole) return this.#sessions.hold(site, work);
-    return this.#sessions.holdForWhole(site, algorithmOf(digest), work);
+    if (!isWhole) return this.#sessions.hold(site, call.signal, work);
+    return this.#sessions.holdForWhole(site, { algorithm: algorithmOf(digest), client: call.signal }, work);
   }
 
   /**
@@ -140,8 +139,9 @@ export class UploadService {
   ): Promise<Descriptor> {
     assertFits(0, body);
     const site = { repository, id: parseUploadId(this.#ids.uuid()) };
-    return this.#sessions.holdNew(site, algorithmOf(digest), async (upload, interrupted) => {
-      await this.#receive(upload, body, AbortSignal.any([call.signal, interrupted]));
+    const how = { algorithm: algorithmOf(digest), client: call.signal };
+    return this.#sessions.holdNew(site, how, async (upload, signal) => {
+      await this.#receive(upload, body, signal);
       return this.#finish(upload, digest);
     });
   }

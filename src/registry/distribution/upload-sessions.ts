@@ -25,8 +25,16 @@ export interface OpenUpload extends UploadSite {
   readonly resumable: boolean;
 }
 
-/** What a request does with the session it holds. */
-type Work<U, T> = (upload: U, interrupted: AbortSignal) => Promise<T>;
+/** What a request does with the session it holds, until the signal says that nobody wants it any more. */
+type Work<U, T> = (upload: U, signal: AbortSignal) => Promise<T>;
+
+interface LockRequest {
+  readonly site: UploadSite;
+  /** Only looks at the session. */
+  readonly inspecting?: boolean;
+  /** Aborted when the client has left. */
+  readonly client?: AbortSignal;
+}
 
 /**
  * Opens and suspends upload sessions: one request at a time per session, with the running digest where this
@@ -55,21 +63,26 @@ export class UploadSessions {
   /**
    * Runs `work` with the session as its only user; `work` ends the session or {@link leave}s it.
    *
+   * @param client aborted when the client has left; who comes back meanwhile waits then
    * @throws RangeInvalid when another request, here or in another process, writes to it
    */
-  async hold<T>(site: UploadSite, work: Work<OpenUpload | undefined, T>): Promise<T> {
-    return this.#run({ site, inspecting: false, open: () => this.#openOrCreate(site) }, work);
+  async hold<T>(site: UploadSite, client: AbortSignal, work: Work<OpenUpload | undefined, T>): Promise<T> {
+    return this.#run({ site, client, open: () => this.#openOrCreate(site) }, work);
   }
 
   /** As {@link hold}, without a session while nothing was sent yet. */
   async holdExisting<T>(site: UploadSite, work: Work<OpenUpload | undefined, T>): Promise<T> {
-    return this.#run({ site, inspecting: false, open: () => this.#open(site) }, work);
+    return this.#run({ site, open: () => this.#open(site) }, work);
   }
 
   /** As {@link hold}, for a session that nobody else knows of, and nobody can go on with. */
-  async holdNew<T>(site: UploadSite, algorithm: DigestAlgorithm, work: Work<OpenUpload, T>): Promise<T> {
+  async holdNew<T>(
+    site: UploadSite,
+    { algorithm, client }: { readonly algorithm: DigestAlgorithm; readonly client: AbortSignal },
+    work: Work<OpenUpload, T>,
+  ): Promise<T> {
     const open = (): Promise<OpenUpload> => this.#createWhole(site, uploadDataKey, algorithm);
-    return this.#run({ site, inspecting: false, open }, work);
+    return this.#run({ site, client, open }, work);
   }
 
   /**
@@ -78,7 +91,7 @@ export class UploadSessions {
    */
   async holdForWhole<T>(
     site: UploadSite,
-    algorithm: DigestAlgorithm,
+    { algorithm, client }: { readonly algorithm: DigestAlgorithm; readonly client: AbortSignal },
     work: Work<OpenUpload | undefined, T>,
   ): Promise<T> {
     const open = async (): Promise<OpenUpload | undefined> => {
@@ -86,7 +99,7 @@ export class UploadSessions {
       if (upload !== undefined || !(await this.isStarted(site))) return upload;
       return this.#createWhole(site, uploadWholeKey, algorithm);
     };
-    return this.#run({ site, inspecting: false, open }, work);
+    return this.#run({ site, client, open }, work);
   }
 
   /** Where the upload stands, also while somebody writes to it. Undefined when there is no such session. */
@@ -181,23 +194,23 @@ export class UploadSessions {
   }
 
   async #run<U extends OpenUpload | undefined, T>(
-    { site, inspecting, open }: { site: UploadSite; inspecting: boolean; open: () => Promise<U> },
+    { open, ...request }: LockRequest & { readonly open: () => Promise<U> },
     work: Work<U, T>,
   ): Promise<T> {
-    const lock = await this.#lock(site, inspecting);
+    const lock = await this.#lock(request);
     try {
       const upload = await open();
       lock.opened(upload?.session);
-      return await work(upload, lock.active.controller.signal);
+      return await work(upload, lock.active.signal);
     } finally {
       lock.release();
     }
   }
 
-  async #lock(site: UploadSite, inspecting: boolean): Promise<UploadLock> {
+  async #lock({ site, inspecting = false, client }: LockRequest): Promise<UploadLock> {
     for (;;) {
       if (this.#closed) throw new DistributionError('UNAVAILABLE', { message: 'the server is stopping' });
-      const lock = this.#locks.acquire(keyOf(site), inspecting);
+      const lock = this.#locks.acquire(keyOf(site), inspecting, client);
       if (lock !== undefined) return lock;
       const writer = await this.#locks.writer(keyOf(site));
       if (writer !== undefined) throw busy(site, writer.session.offset);
