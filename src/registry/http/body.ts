@@ -3,9 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { ByteSource } from '../distribution/byte-source.ts';
 import { DistributionError } from '../distribution/errors.ts';
 import type { UploadBody } from '../distribution/upload-service.ts';
+import { noMemory } from './body-memory.ts';
 import type { ByteLease } from './byte-budget.ts';
 import type { Exchange } from './exchange.ts';
-import { noMemory, SMALL_BYTES } from './large-bodies.ts';
+import { SMALL_BYTES } from './large-bodies.ts';
 import { PacedBody } from './paced-body.ts';
 import { parseContentRange } from './range.ts';
 
@@ -63,11 +64,7 @@ export async function readBounded(exchange: Exchange, limit: number, memory: Byt
   try {
     while (await body.ready()) {
       if (size === limit) throw tooLarge(limit);
-      if (size === bytes.length) {
-        const length = Math.min(limit, 2 * bytes.length);
-        if (length > SMALL_BYTES && !memory.resize(length)) throw noMemory(exchange, 'received');
-        bytes = grown(bytes, size, length);
-      }
+      if (size === bytes.length) bytes = grown(exchange, bytes, { limit, memory });
       size += await body.fill(bytes.subarray(size));
     }
   } finally {
@@ -80,9 +77,16 @@ export async function readBounded(exchange: Exchange, limit: number, memory: Byt
 const INITIAL_BYTES = 8 * 1024;
 const SCRATCH_BYTES = 16 * 1024;
 
-function grown(bytes: Buffer, used: number, size: number): Buffer<ArrayBuffer> {
-  const larger = Buffer.allocUnsafeSlow(size);
-  bytes.copy(larger, 0, 0, used);
+/** The full buffer with as much room again. */
+function grown(
+  exchange: Exchange,
+  bytes: Buffer,
+  { limit, memory }: { readonly limit: number; readonly memory: ByteLease },
+): Buffer<ArrayBuffer> {
+  const length = Math.min(limit, 2 * bytes.length);
+  if (length > SMALL_BYTES && !memory.resize(length)) throw noMemory(exchange, 'received');
+  const larger = Buffer.allocUnsafeSlow(length);
+  bytes.copy(larger);
   return larger;
 }
 

@@ -1,7 +1,4 @@
-import type { DistributionError } from '../distribution/errors.ts';
 import { ByteBudget } from './byte-budget.ts';
-import type { Exchange } from './exchange.ts';
-import { unavailable } from './refusal.ts';
 
 /** Up to this size a body is not counted: the limits of running requests bound what all of them take. */
 export const SMALL_BYTES = 64 * 1024;
@@ -20,16 +17,3 @@ export function createLargeBodies(bytes: number): LargeBodies {
   const quarter = Math.floor(bytes / 4);
   return { received: new ByteBudget(quarter), sent: new ByteBudget(quarter) };
 }
-
-/** 503: bodies of other requests take the memory. */
-export function noMemory(exchange: Exchange, kind: keyof LargeBodies): DistributionError {
-  const { limitBytes } = exchange.bodies[kind];
-  return unavailable(exchange, {
-    refusal: 'body_memory',
-    message: `bodies of other requests take the ${limitBytes} bytes that long ones may (a quarter of http.bufferBytes)`,
-    retryAfter: RETRY_AFTER_SECONDS,
-  });
-}
-
-/** Longer than clients need that are not stalled. */
-const RETRY_AFTER_SECONDS = 2;

@@ -1,5 +1,6 @@
+import { noMemory } from './body-memory.ts';
 import type { Exchange } from './exchange.ts';
-import { noMemory, SMALL_BYTES } from './large-bodies.ts';
+import { SMALL_BYTES } from './large-bodies.ts';
 import { settleBody } from './unread-body.ts';
 
 export interface Answer {

@@ -387,9 +387,12 @@ describe('names that clients choose', () => {
   });
 });
 
+/** One of the many long manifests at once. */
+function hadNoMemory({ status, path }: LogLine): boolean {
+  return status === 503 && path === '/v2/limits/manifests/x';
+}
+
 it('is as healthy as before', async () => {
-  const hadNoMemory = ({ status, path }: LogLine): boolean =>
-    status === 503 && path === '/v2/limits/manifests/x';
   expect(await server.problems(hadNoMemory)).toEqual([]);
   expect(await memory()).toBeLessThan(600 * MIB);
   expect(codeOf(await server.call('/v2/limits/manifests/missing'))).toBe('MANIFEST_UNKNOWN');
