@@ -13,6 +13,16 @@ test('buffers are large while there is room, then smaller, and never below 64 Ki
   expect(sizes).toEqual(sizes.toSorted((left, right) => right - left));
 });
 
+test('with many uploads buffers are smaller, however much room there is', () => {
+  const buffers = new BatchBuffers(1 << 30);
+
+  const sizes = Array.from({ length: 200 }, () => buffers.take().byteLength >> 10);
+
+  expect(sizes.filter((size) => size === 512)).toHaveLength(24);
+  expect(sizes.filter((size) => size === 256)).toHaveLength(24);
+  expect(sizes.at(-1)).toBe(128);
+});
+
 test('a buffer that was given back is lent again', () => {
   const buffers = new BatchBuffers(4 << 20);
   const first = buffers.take();

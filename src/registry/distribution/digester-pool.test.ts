@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 
 import { createDigesters } from './digester-pool.ts';
 import type { Digester } from './digester.ts';
@@ -103,4 +103,31 @@ test('closing fails what is under way and what starts later', async () => {
   expect(await outcome).toContain('closed');
   const late = closing.create(['sha256']);
   await expect(late.update(someBytes(100_000))).rejects.toThrow('closed');
+});
+
+test('a thread that has nothing to do for a while is ended, and another one takes the next stream', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const pool = createDigesters({ threads: 1 });
+  const bytes = someBytes(300_000);
+  try {
+    const first = pool.create(['sha256']);
+    await feed(first, bytes, 100_000);
+    vi.advanceTimersByTime(60_000);
+
+    // A stream that a client left open for a minute still has its thread.
+    expect(await first.finish()).toEqual({ sha256: digestOf(bytes) });
+    expect(vi.getTimerCount()).toBe(1);
+
+    vi.advanceTimersByTime(20_000);
+
+    expect(vi.getTimerCount()).toBe(0);
+
+    const second = pool.create(['sha256']);
+    await feed(second, bytes, 100_000);
+
+    expect(await second.finish()).toEqual({ sha256: digestOf(bytes) });
+  } finally {
+    await pool.close();
+    vi.useRealTimers();
+  }
 });

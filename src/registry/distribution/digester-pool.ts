@@ -13,6 +13,9 @@ export interface DigesterPoolOptions {
   readonly bufferBytes?: number;
 }
 
+/** A thread that had nothing to do for one to two times so long is ended, with all that it still has in memory. */
+const REST_MS = 10_000;
+
 /** Digests streams on threads of their own; small streams are hashed at once, without a thread. */
 export function createDigesters(options: DigesterPoolOptions = {}): Digesters {
   return new DigesterPool(options);
@@ -22,6 +25,7 @@ class DigesterPool implements Digesters {
   readonly buffers: BatchBuffers;
   readonly #threads = new Set<HashThread>();
   readonly #maxThreads: number;
+  #timer: NodeJS.Timeout | undefined;
   #nextStream = 1;
   #closed = false;
 
@@ -40,6 +44,7 @@ class DigesterPool implements Digesters {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#timer);
     await Promise.all([...this.#threads].map(async (thread) => thread.close()));
   }
 
@@ -51,6 +56,16 @@ class DigesterPool implements Digesters {
     if (idlest !== undefined && (idlest.streams === 0 || full)) return idlest;
     const thread = new HashThread(() => this.#threads.delete(thread));
     this.#threads.add(thread);
+    this.#timer ??= setInterval(() => this.#endUnused(), REST_MS).unref();
     return thread;
+  }
+
+  #endUnused(): void {
+    for (const thread of this.#threads) {
+      if (!thread.lookForUse()) void thread.close();
+    }
+    if (this.#threads.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 }

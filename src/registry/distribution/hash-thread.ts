@@ -15,6 +15,7 @@ export class HashThread {
   readonly #pending: PendingReply[] = [];
   readonly #streams = new Set<number>();
   #failure: Error | undefined;
+  #asked = false;
 
   /** @param onEnd called once, when the thread cannot be used any more */
   constructor(onEnd: () => void) {
@@ -31,9 +32,17 @@ export class HashThread {
     return this.#streams.size;
   }
 
+  /** @returns whether there was anything to do since the last look */
+  lookForUse(): boolean {
+    const used = this.#asked || this.#streams.size + this.#pending.length > 0;
+    this.#asked = false;
+    return used;
+  }
+
   /** @throws the failure of the thread, also while the reply is due */
   async ask(request: Exclude<HashRequest, { kind: 'drop' }>): Promise<HashReply> {
     if (this.#failure !== undefined) throw this.#failure;
+    this.#asked = true;
     const { promise, resolve, reject } = Promise.withResolvers<HashReply>();
     if (request.kind === 'update') this.#streams.add(request.stream);
     else this.#streams.delete(request.stream);

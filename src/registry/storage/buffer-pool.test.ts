@@ -1,8 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import { BufferPool } from './buffer-pool.ts';
 
 const KIB = 1024;
+const MIB = 1024 * KIB;
 
 describe('BufferPool', () => {
   test('lends buffers of exactly the size and uses them again', async () => {
@@ -15,6 +16,25 @@ describe('BufferPool', () => {
 
     expect(pool.usedBytes).toBe(0);
     expect(await pool.acquire(64 * KIB)).toBe(first);
+  });
+
+  test('gives back to the system what it does not keep, and after a while what nobody asked for', () => {
+    vi.useFakeTimers();
+    try {
+      const pool = new BufferPool(64 * MIB);
+      const [kept, unkept] = [16 * MIB, 16 * MIB].map((bytes) => pool.tryAcquire(bytes) ?? Buffer.of());
+      if (kept) pool.release(kept);
+      if (unkept) pool.release(unkept);
+
+      expect([kept?.length, unkept?.length]).toEqual([16 * MIB, 0]);
+
+      vi.advanceTimersByTime(20_000);
+
+      expect(kept?.length).toBe(0);
+      expect(pool.tryAcquire(16 * MIB)?.length).toBe(16 * MIB);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('makes requests past the bound wait, in turn', async () => {

@@ -1,3 +1,5 @@
+import { SpareBuffers } from '../../shared/spare-buffers.ts';
+
 /** Free buffers that are kept for the next stream; beyond it they go back to the system. */
 const IDLE_LIMIT_BYTES = 16 << 20;
 /** A buffer is not asked back before its holder has had so long to make use of it. */
@@ -32,14 +34,13 @@ export interface AcquireOptions {
 export class BufferPool {
   readonly #limit: number;
   readonly #now: () => number;
-  readonly #free = new Map<number, Buffer[]>();
+  readonly #spare = new SpareBuffers<Buffer>({ limitBytes: IDLE_LIMIT_BYTES, drop: freeBuffer });
   readonly #waiting: Waiter[] = [];
   /** The one that was lent first comes first. */
   readonly #reclaimable = new Map<Buffer, Reclaimable>();
   /** Those that were asked back and are not here yet. */
   readonly #reclaimed = new Set<Buffer>();
   #timer: NodeJS.Timeout | undefined;
-  #idleBytes = 0;
   #usedBytes = 0;
   #leases = 0;
 
@@ -114,10 +115,7 @@ export class BufferPool {
     this.#reclaimed.delete(buffer);
     this.#usedBytes -= buffer.length;
     this.#leases -= 1;
-    if (this.#idleBytes + buffer.length <= IDLE_LIMIT_BYTES) {
-      this.#freeOf(buffer.length).push(buffer);
-      this.#idleBytes += buffer.length;
-    }
+    this.#spare.give(buffer);
     this.#grantWaiting();
   }
 
@@ -128,9 +126,7 @@ export class BufferPool {
   #take(bytes: number, reclaim: Reclaim | undefined): Buffer {
     this.#usedBytes += bytes;
     this.#leases += 1;
-    const idle = this.#freeOf(bytes).pop();
-    if (idle !== undefined) this.#idleBytes -= bytes;
-    const buffer = idle ?? Buffer.allocUnsafeSlow(bytes);
+    const buffer = this.#spare.take(bytes) ?? newBuffer(bytes);
     if (reclaim !== undefined) this.#reclaimable.set(buffer, { since: this.#now(), reclaim });
     return buffer;
   }
@@ -168,13 +164,17 @@ export class BufferPool {
     for (const buffer of this.#reclaimed) bytes -= buffer.length;
     return bytes;
   }
+}
 
-  #freeOf(bytes: number): Buffer[] {
-    let list = this.#free.get(bytes);
-    if (list === undefined) {
-      list = [];
-      this.#free.set(bytes, list);
-    }
-    return list;
-  }
+/**
+ * The engine maps the memory of a buffer that could be resized by itself. That of any other comes from `malloc`, whose
+ * heap does not shrink below the last piece that somebody still has: after a load it keeps what was freed long ago.
+ */
+function newBuffer(bytes: number): Buffer {
+  return Buffer.from(new ArrayBuffer(bytes, { maxByteLength: bytes }), 0, bytes);
+}
+
+/** Unmaps the memory now: the collector has no reason to come when nothing is under way any more. */
+function freeBuffer({ buffer }: Buffer): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
