@@ -134,7 +134,7 @@ export const ERROR_CATALOGUE = [
     status: 405,
     message: 'the operation is unsupported',
     description:
-      'The registry does not offer this operation, or it is switched off. Status 404 means that there is no such endpoint, 415 that the Content-Type is not one for this request, and 501 that the Transfer-Encoding is not `chunked`. Status 400 means that the head of the request is unclear or no HTTP/1.1, 431 that it is longer than `http.maxHeaderBytes`, and 408 that it took longer than `limits.headerSeconds`; the connection is closed then.',
+      'The registry does not offer this operation, or it is switched off. Status 404 means that there is no such endpoint, and 415 that the Content-Type is not one for this request. Status 400 means that the head of the request is unclear or no HTTP/1.1, or that its Transfer-Encoding is not `chunked`, 431 that it is longer than `http.maxHeaderBytes`, and 408 that it took longer than `limits.headerSeconds`; the connection is closed then.',
   },
 ] as const satisfies readonly ErrorCatalogueEntry[];
 

@@ -19,8 +19,7 @@ export function sendError(exchange: Exchange, thrown: unknown, logger: Logger): 
     return;
   }
   const error = isFastifyError(thrown) ? fromFastify(thrown) : toDistributionError(thrown);
-  // 501 is for what the client asked of us, and no failure of ours.
-  if (error.status >= 500 && error.code !== 'UNSUPPORTED') logFailure(exchange, error, logger);
+  if (error.status >= 500) logFailure(exchange, error, logger);
   exchange.failure = error;
   respond(exchange, { status: error.status, headers: errorHeaders(exchange, error), body: errorBody(error) });
 }

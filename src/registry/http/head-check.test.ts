@@ -36,7 +36,7 @@ describe('checkHead', () => {
   });
 
   test.each(['gzip, chunked', 'gzip', 'chunked, chunked', ''])('refuses the transfer coding %j', (coding) => {
-    expect(coded(coding)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED', status: 501 }));
+    expect(coded(coding)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED', status: 400 }));
   });
 
   it('refuses chunks in HTTP/1.0', () => {

@@ -10,7 +10,9 @@ type Head = Pick<IncomingMessage, 'headers' | 'httpVersionMajor' | 'httpVersionM
  * none (§6.1). Whoever is refused here may see the end of the request at another place, so that the connection must
  * end with the answer.
  *
- * @throws DistributionError UNSUPPORTED with status 400 or 501
+ * RFC 9112 suggests 501 for other codings, but dashboards and alerts take every 5xx for a failure of the server.
+ *
+ * @throws DistributionError UNSUPPORTED with status 400
  */
 export function checkHead({ headers, httpVersionMajor, httpVersionMinor, rawHeaders }: Head): void {
   if (httpVersionMajor !== 1) throw refusal('this registry speaks HTTP/1.1 only');
@@ -18,7 +20,7 @@ export function checkHead({ headers, httpVersionMajor, httpVersionMinor, rawHead
   const coding = headers['transfer-encoding'];
   if (coding === undefined) return;
   if (httpVersionMinor === 0) throw refusal('HTTP/1.0 has no Transfer-Encoding');
-  if (coding.toLowerCase() !== 'chunked') throw refusal('the only Transfer-Encoding known is chunked', 501);
+  if (coding.toLowerCase() !== 'chunked') throw refusal('the only Transfer-Encoding known is chunked');
 }
 
 function checkHosts(rawHeaders: readonly string[]): void {
@@ -30,6 +32,6 @@ function checkHosts(rawHeaders: readonly string[]): void {
   if (hosts > 1) throw refusal('the header Host occurs more than once');
 }
 
-function refusal(message: string, status = 400): DistributionError {
-  return new DistributionError('UNSUPPORTED', { status, message });
+function refusal(message: string): DistributionError {
+  return new DistributionError('UNSUPPORTED', { status: 400, message });
 }

@@ -37,7 +37,7 @@ export function introduce(exchange: Exchange, settings: HttpSettings): void {
 /**
  * Nothing that comes after an unclear head on its connection is taken for a request.
  *
- * @throws DistributionError UNSUPPORTED with status 400 or 501
+ * @throws DistributionError UNSUPPORTED with status 400
  */
 export function refuseUnclearHead({ request, response }: Exchange): void {
   try {
@@ -76,7 +76,7 @@ export function beginExchange(
  * One that still comes while the server is stopping is answered like any other, since a client in the middle of a
  * push may take a refusal for the end of it; see `connections.ts`.
  *
- * @throws DistributionError UNSUPPORTED with status 400, 404, 405 or 501, and those of `parseTarget`
+ * @throws DistributionError UNSUPPORTED with status 400, 404 or 405, and those of `parseTarget`
  */
 export function matchExchange(exchange: Exchange, dependencies: MatchDependencies): void {
   refuseUnclearHead(exchange);

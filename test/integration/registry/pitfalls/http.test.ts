@@ -182,7 +182,7 @@ describe('the length of a body', () => {
   it('of bytes that are coded otherwise is not known', async () => {
     const conversation = await converse(post('Transfer-Encoding: gzip, chunked', `1\r\nx\r\n${chunked}`));
 
-    expect(conversation).toEqual({ statuses: [501], closed: true });
+    expect(conversation).toEqual({ statuses: [400], closed: true });
     expect(seen('/v2/smuggled/tags/list')).toBe(false);
     expect((await server.call(`/v2/length/blobs/${sha256('x')}`)).status).toBe(404);
   });
@@ -408,5 +408,5 @@ it('a blob still comes as it was pushed', async () => {
 });
 
 it('is as healthy as before', async () => {
-  expect(await server.problems(({ status }) => status === 501)).toEqual([]);
+  expect(await server.problems()).toEqual([]);
 });
