@@ -38,8 +38,8 @@ export class Folders {
   }
 
   /**
-   * Puts a directory entry at `path` with `action` (a rename, a link, an exclusive open), makes missing folders,
-   * and makes the entry durable.
+   * Puts a directory entry at `path` with `action` (a rename), makes missing folders, and makes the entry durable.
+   * For content, whose folders no list shows: one that a death leaves empty does no harm. `placeWhole` is for links.
    *
    * @returns what `action` returned
    */
